@@ -104,7 +104,7 @@ class Part(BaseModel):
         return self
 
     def to_document(self) -> dict[str, Any]:
-        """Return the JSON form: camelCase keys, exactly what was set, so that a submitted document comes back as it was."""
+        """Return the JSON form: camelCase keys, exactly what was set, so a submitted document comes back as it was."""
         return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
 

@@ -1,0 +1,233 @@
+"""The bodies of requests and replies, as both ends see them; knows neither client nor server.
+
+Requests refuse unknown keys; replies may grow, so their readers ignore what they don't know.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr
+from pydantic.alias_generators import to_camel
+
+from schemawire.protocol.paths import check_project_id
+
+MAX_BATCH_OPERATIONS = 10_000
+MAX_BODY_BYTES = 16 * 1024 * 1024
+
+ProjectId = Annotated[StrictStr, AfterValidator(check_project_id)]
+SessionId = Annotated[StrictStr, Field(max_length=200)]
+Note = Annotated[StrictStr, Field(max_length=2_000)]
+Version = Annotated[StrictInt, Field(ge=0)]
+OperationState = Literal["queued", "running", "succeeded", "failed", "cancelled", "parked"]
+
+
+class RequestBody(BaseModel):
+    """What every request body shares."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
+
+
+class ReplyBody(BaseModel):
+    """What every reply body shares."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", alias_generator=to_camel, populate_by_name=True)
+
+    def to_json(self) -> bytes:
+        """Return the body as JSON."""
+        return self.model_dump_json(by_alias=True).encode()
+
+
+class OperationDocument(RequestBody):
+    """One operation as it travels; `schema.operations` gives it its meaning."""
+
+    operation: StrictStr
+    data: dict[str, Any] = {}
+
+
+class BatchRequest(RequestBody):
+    """Operations on one project, applied as a whole (`atomic`) or one by one."""
+
+    project_id: ProjectId
+    session_id: SessionId | None = None
+    operations: Annotated[tuple[dict[str, Any], ...], Field(max_length=MAX_BATCH_OPERATIONS)]
+    atomic: StrictBool = True
+    expected_version: Version | None = None
+    dry_run: StrictBool = False
+    message: Note | None = None
+
+
+class CreateRequest(RequestBody):
+    """A new project with its schema; also the body that the older client sent."""
+
+    project_id: ProjectId
+    domain_schema: dict[str, Any]
+    session_id: SessionId | None = None
+    domain_description: Annotated[StrictStr, Field(max_length=1_000_000)] | None = None
+    message: Note | None = None
+
+
+class SubmitRequest(RequestBody):
+    """Asynchronous work: a batch, or words to analyse and merge."""
+
+    operations: Annotated[tuple[dict[str, Any], ...], Field(max_length=MAX_BATCH_OPERATIONS)] | None = None
+    description: Annotated[StrictStr, Field(min_length=1, max_length=1_000_000)] | None = None
+    session_id: SessionId | None = None
+    atomic: StrictBool = True
+    expected_version: Version | None = None
+    message: Note | None = None
+
+
+class AnalyzeRequest(RequestBody):
+    """Words to turn into a draft."""
+
+    description: Annotated[StrictStr, Field(min_length=1, max_length=1_000_000)]
+    session_id: SessionId | None = None
+
+
+class RestoreRequest(RequestBody):
+    """The version to make the newest again."""
+
+    version: Annotated[StrictInt, Field(ge=1)]
+    session_id: SessionId | None = None
+    message: Note | None = None
+
+
+class Reply(ReplyBody):
+    """A success: what happened, to which project, and what it is now."""
+
+    success: bool
+    message: str
+    project_id: str | None = None
+    version: int | None = None
+    digest: str | None = None
+    data: Any = None
+
+
+class OperationResult(ReplyBody):
+    """What became of one operation of a batch, in the order of the request."""
+
+    index: int
+    operation: str
+    success: bool
+    changed: bool = False
+    kind: str | None = None
+    key: str | None = None
+    version: int | None = None
+    error: dict[str, Any] | None = None
+    """A problem document where `success` is false."""
+
+
+class OperationStatus(ReplyBody):
+    """Where an asynchronous operation stands."""
+
+    operation_id: str
+    project_id: str
+    state: OperationState
+    kind: str
+    progress: float = 0.0
+    """From 0 to 1."""
+    attempts: int = 0
+    created_at: str
+    updated_at: str
+    finished_at: str | None = None
+    result: Any = None
+    error: dict[str, Any] | None = None
+    """A problem document where the operation failed."""
+
+    @property
+    def is_finished(self) -> bool:
+        """Tell whether the state will not change any more."""
+        return self.state in ("succeeded", "failed", "cancelled", "parked")
+
+
+class VersionRecord(ReplyBody):
+    """One version of a project's schema."""
+
+    version: int
+    digest: str
+    parent: str | None = None
+    created_at: str
+    created_by: str | None = None
+    session_id: str | None = None
+    message: str | None = None
+    element_count: int = 0
+
+
+class ProjectRecord(ReplyBody):
+    """One project in a list."""
+
+    project_id: str
+    version: int
+    digest: str
+    name: str
+    updated_at: str
+    element_count: int = 0
+
+
+class ProjectPage(ReplyBody):
+    """Projects in the order of their ids; `next` continues the list."""
+
+    projects: tuple[ProjectRecord, ...] = ()
+    next: str | None = None
+
+
+class Dependency(ReplyBody):
+    """The state of something that the service needs."""
+
+    name: str
+    healthy: bool
+    detail: str = ""
+    response_time: float | None = None
+    """Seconds."""
+
+
+class HealthReply(ReplyBody):
+    """The reply of the health endpoints."""
+
+    status: Literal["healthy", "unhealthy", "draining"]
+    version: str
+    store_id: str
+    uptime: float
+    """Seconds."""
+    dependencies: tuple[Dependency, ...] = ()
+
+
+class StreamHeader(ReplyBody):
+    """The first line of a stream: which schema and version follows."""
+
+    type: Literal["header"] = "header"
+    project_id: str
+    version: int
+    digest: str
+    header: dict[str, Any]
+    """The schema's own header: formatVersion, name, description."""
+    element_count: int
+    after: str | None = None
+    """The cursor that the stream resumes after, if it does."""
+
+
+class StreamElement(ReplyBody):
+    """One line of a stream: an element and the cursor behind it."""
+
+    type: Literal["element"] = "element"
+    kind: Literal["entity", "enum", "relationship", "rule"]
+    cursor: str
+    element: dict[str, Any]
+
+
+class StreamTrailer(ReplyBody):
+    """The last line of a stream that is complete."""
+
+    type: Literal["trailer"] = "trailer"
+    element_count: int
+    """The number of elements in this reply (after a resume: the ones behind the cursor)."""
+    digest: str
+    """The digest of the whole schema, as in the header."""
+    stream_digest: str
+    """SHA-256 (hex) over the element lines of this reply exactly as sent, line ends included."""
+
+
+class StreamError(ReplyBody):
+    """The last line of a stream that broke on the server's side."""
+
+    type: Literal["error"] = "error"
+    problem: dict[str, Any]
