@@ -166,6 +166,7 @@ class RetryBudgetExhausted(Failed):
     """The last attempt failed and the retry budget allows no further one."""
 
     code = "budget_exhausted"
+    retryable = False  # the budget is shared: an outer retry would only add to the load that emptied it
     default_fix = "Too many calls are failing at once; look at the backend's health."
 
 

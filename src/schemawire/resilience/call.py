@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol, TypeVar
 
+from schemawire.errors import ConnectFailed, Failed, Refused, SchemawireError, Throttled
+
 R = TypeVar("R")
 
 
@@ -74,6 +76,7 @@ class Context:
         "attempt",
         "call",
         "deadline",
+        "deposited",
         "endpoint",
         "errors",
         "excluded",
@@ -104,6 +107,8 @@ class Context:
         self.partition = partition
         self.scope = scope
         self.attempt = 1
+        self.deposited = False
+        """Whether the retry budget already has this call's deposit; the outermost layer with a budget makes it."""
         self.errors: list[BaseException] = []
         """The errors of earlier attempts, oldest first."""
         self.endpoint: Any = None
@@ -123,6 +128,7 @@ class Context:
             scope=None if self.scope is None else Scope(),
         )
         twin.attempt = self.attempt
+        twin.deposited = self.deposited
         twin.errors = list(self.errors)
         twin.excluded = set(self.excluded)
         return twin
@@ -134,12 +140,29 @@ Judge = Callable[[Context, Any, BaseException | None], Judgement]
 
 
 def judge_exceptions(context: Context, result: object, error: BaseException | None) -> Judgement:
-    """Judge a generic call: any `Exception` is a transient failure, anything else is a success."""
+    """Judge a generic call: any `Exception` is a transient failure, any result is a success.
+
+    Our own errors are judged by their branch of the tree: a refusal is neutral, a rejection is no failure of the other
+    side, and only what calls itself retryable is retried.
+    """
     if error is None:
         return SUCCESS
-    if not isinstance(error, Exception):
+    if isinstance(error, Refused) or not isinstance(error, Exception):
         return NEUTRAL
+    if isinstance(error, SchemawireError):
+        return _judge_own(error)
     return Judgement(failed=True, retry=RetryClass.TRANSIENT, reason=type(error).__name__)
+
+
+def _judge_own(error: SchemawireError) -> Judgement:
+    retry = RetryClass.THROTTLED if isinstance(error, Throttled) else RetryClass.TRANSIENT
+    return Judgement(
+        failed=isinstance(error, Failed),
+        retry=retry if error.retryable else None,
+        retry_after=error.retry_after,
+        unsent=isinstance(error, ConnectFailed),
+        reason=error.code,
+    )
 
 
 class Policy(Protocol):
