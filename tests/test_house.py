@@ -111,12 +111,13 @@ def test_rooms_import_only_what_the_table_allows() -> None:
             continue
         assert room in MAY_IMPORT, f"{path} lies in a room that the table does not know"
         for name in imports(tree):
-            target = (name.split(".") + ["__init__"])[1]
+            target = [*name.split("."), "__init__"][1]
             allowed = {room} | FREE | MAY_IMPORT[room]
             alone = ONLY_BY.get((room, target))
-            if (alone is not None and path not in alone) or (alone is None and target not in allowed):
-                if (SOURCE / target).exists() or (SOURCE / f"{target}.py").exists():
-                    wrong.append(f"{path} imports {name}")
+            is_room = (SOURCE / target).exists() or (SOURCE / f"{target}.py").exists()
+            refused = target not in allowed if alone is None else path not in alone
+            if is_room and refused:
+                wrong.append(f"{path} imports {name}")
     assert not wrong, "\n".join(wrong)
 
 
