@@ -1,0 +1,226 @@
+"""The default wire: aiohttp without its queue, its hidden retry, its redirects and its cookies.
+
+The one file that imports aiohttp, and so the one that translates its errors.
+"""
+
+import asyncio
+import math
+from collections.abc import AsyncIterator
+from urllib.parse import unquote, urlsplit
+
+import aiohttp
+from yarl import URL
+
+from schemawire.errors import AttemptTimeout, BadReply, Closed, ConnectFailed, ConnectionLost, SchemawireError
+from schemawire.transport.loops import LoopOwner
+from schemawire.transport.message import Headers, Request
+from schemawire.transport.options import PoolConfig, TlsConfig
+from schemawire.transport.wire import WireStatistics
+
+UNIX_SCHEME = "http+unix"
+_TRANSLATED = (aiohttp.ClientError, OSError, TimeoutError)
+
+
+class AiohttpWire:
+    """Sends requests through aiohttp; keeps one session per event loop and per Unix socket.
+
+    Addresses: `http://…`, `https://…` and `http+unix://%2Fpath%2Fto%2Fsocket/…`.
+
+    Args:
+        pool: how long idle connections and resolved names are kept; the number of connections is not limited here,
+            because aiohttp's own queue is unfair: the client's first-come-first-served gate stands in front.
+        tls: whom to trust, and who we are; read when the first connection is made.
+    """
+
+    name = "aiohttp"
+
+    def __init__(self, *, pool: PoolConfig | None = None, tls: TlsConfig | None = None) -> None:
+        self._pool = pool or PoolConfig()
+        self._tls = tls or TlsConfig()
+        self._owner = LoopOwner("aiohttp wire")
+        self._sessions: dict[str, aiohttp.ClientSession] = {}
+        self._timeouts: dict[tuple[float, float], aiohttp.ClientTimeout] = {}
+        self._closed = False
+        self._requests = 0
+        self._in_flight = 0
+
+    async def send(self, request: Request, *, connect_timeout: float, read_timeout: float) -> "AiohttpResponse":
+        """Send `request`; see `Wire.send`."""
+        url, session = self._place(request.url)
+        self._requests += 1
+        self._in_flight += 1
+        try:
+            response = await session.request(
+                request.method,
+                url,
+                data=request.content(),
+                headers=request.headers.pairs,
+                timeout=self._timeout(connect_timeout, read_timeout),
+                allow_redirects=False,
+            )
+        except _TRANSLATED as error:
+            self._in_flight -= 1
+            raise translated(error, request.url) from error
+        except BaseException:
+            self._in_flight -= 1
+            raise
+        return AiohttpResponse(response, self)
+
+    def _place(self, address: str) -> tuple[URL, aiohttp.ClientSession]:
+        if self._closed:
+            raise Closed("The aiohttp wire has been closed.")
+        if self._owner.enter():
+            self._forget_sessions()
+        if not address.startswith(UNIX_SCHEME):
+            return URL(address, encoded=True), self._session("")
+        parts = urlsplit(address)
+        rest = parts._replace(scheme="http", netloc="localhost").geturl()
+        return URL(rest, encoded=True), self._session(unquote(parts.netloc))
+
+    def _session(self, socket_path: str) -> aiohttp.ClientSession:
+        session = self._sessions.get(socket_path)
+        if session is None:
+            session = self._sessions[socket_path] = self._new_session(socket_path)
+        return session
+
+    def _new_session(self, socket_path: str) -> aiohttp.ClientSession:
+        session = aiohttp.ClientSession(
+            connector=self._connector(socket_path),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            skip_auto_headers=("Content-Type",),
+            trust_env=False,
+        )
+        # aiohttp repeats idempotent requests once on a stale connection, unseen by any budget (aio-libs/aiohttp#10790);
+        # its own test client is the only place that offers this switch.
+        session._retry_connection = False
+        return session
+
+    def _connector(self, socket_path: str) -> aiohttp.BaseConnector:
+        keepalive = self._pool.keepalive_expiry
+        if socket_path:
+            return aiohttp.UnixConnector(socket_path, limit=0, keepalive_timeout=keepalive)
+        dns_cache = max(1, math.ceil(self._pool.dns_cache))
+        return aiohttp.TCPConnector(
+            limit=0,
+            keepalive_timeout=keepalive,
+            use_dns_cache=self._pool.dns_cache > 0,
+            ttl_dns_cache=dns_cache,
+            ssl=self._tls.context() if self._tls != TlsConfig() else True,
+        )
+
+    def _timeout(self, connect: float, read: float) -> aiohttp.ClientTimeout:
+        found = self._timeouts.get((connect, read))
+        if found is None:
+            if len(self._timeouts) > 64:
+                self._timeouts.clear()
+            found = aiohttp.ClientTimeout(total=None, connect=_limit(connect), sock_read=_limit(read))
+            self._timeouts[connect, read] = found
+        return found
+
+    def _forget_sessions(self) -> None:
+        # Their loop is gone, so their sockets cannot be closed in good order; detaching keeps the interpreter quiet.
+        for session in self._sessions.values():
+            _abandon(session)
+        self._sessions.clear()
+
+    def _ended(self) -> None:
+        self._in_flight -= 1
+
+    async def aclose(self) -> None:
+        """Close every connection; later requests are refused."""
+        self._closed = True
+        sessions, self._sessions = list(self._sessions.values()), {}
+        for session in sessions:
+            if self._owner.is_current:
+                await session.close()
+            else:
+                _abandon(session)
+
+    def statistics(self) -> WireStatistics:
+        """Return the present state."""
+        connectors = (session.connector for session in self._sessions.values())
+        held = sum(_held(connector) for connector in connectors if connector is not None)
+        return WireStatistics(name=self.name, requests=self._requests, in_flight=self._in_flight, open_connections=held)
+
+    def __del__(self) -> None:
+        # A client may be left unclosed; aiohttp would warn about it at the end of every script.
+        for session in self.__dict__.get("_sessions", {}).values():
+            _abandon(session)
+
+
+class AiohttpResponse:
+    """A response whose body is still on the wire."""
+
+    __slots__ = ("_open", "_response", "_wire", "headers", "status")
+
+    def __init__(self, response: aiohttp.ClientResponse, wire: AiohttpWire) -> None:
+        self._response = response
+        self._wire = wire
+        self._open = True
+        self.status = response.status
+        self.headers = Headers.received(response.headers.items())
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Return the body as it arrives; see `WireResponse.chunks`."""
+        content = self._response.content
+        try:
+            while chunk := await content.readany():
+                yield chunk
+        except _TRANSLATED as error:
+            raise translated(error, str(self._response.url)) from error
+
+    async def aclose(self) -> None:
+        """Give the connection back if the body was read to its end, else cut it."""
+        if not self._open:
+            return
+        self._open = False
+        self._wire._ended()
+        if self._response.content.at_eof() and self._response.content.exception() is None:
+            self._response.release()
+        else:
+            self._response.close()
+
+
+def translated(error: BaseException, url: str) -> SchemawireError:
+    """Return our error for one of aiohttp's; only those raised before a connection existed count as unsent."""
+    cause = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    match error:
+        case aiohttp.ConnectionTimeoutError():
+            return ConnectFailed(f"No connection to {url} in time ({cause})")
+        case aiohttp.ClientConnectorError() | aiohttp.ServerFingerprintMismatch():
+            return ConnectFailed(f"No connection to {url} ({cause})")
+        case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
+            return ConnectFailed(f"{url} is not an address that this wire can reach ({cause})")
+        case TimeoutError():
+            return AttemptTimeout(f"{url} was silent for longer than the read timeout ({cause})")
+        case aiohttp.ClientResponseError():
+            return BadReply(f"{url} did not answer in HTTP ({cause})")
+        case _:
+            return ConnectionLost(f"The connection to {url} broke before the reply was complete ({cause})")
+
+
+def _limit(seconds: float) -> float | None:
+    return None if seconds == math.inf else seconds
+
+
+def _held(connector: aiohttp.BaseConnector) -> int:
+    idle = sum(len(connections) for connections in connector._conns.values())
+    return idle + len(connector._acquired)
+
+
+def _abandon(session: aiohttp.ClientSession) -> None:
+    connector = session.connector
+    session.detach()
+    if connector is None:
+        return
+    for waiting in connector._conns.values():
+        for protocol, _ in waiting:
+            _drop(protocol.transport)
+    connector._conns.clear()
+
+
+def _drop(transport: asyncio.Transport | None) -> None:
+    # The transport's own `close` schedules work on its loop, which may be closed; the socket itself must go.
+    socket = None if transport is None else transport.get_extra_info("socket")
+    if socket is not None:
+        getattr(socket, "_sock", socket).close()
