@@ -1,0 +1,40 @@
+"""What the process says to its caller when it ends; knows no command."""
+
+from enum import IntEnum
+
+from schemawire.errors import ConfigurationInvalid, Failed, Refused, Rejected, SchemaInvalid
+
+
+class ExitCode(IntEnum):
+    """The exit codes of every command; the table in `docs/cli.md` is tested against this class."""
+
+    OK = 0
+    NOT_SO = 1
+    """The command ran, and what it was asked about is not so: unhealthy, not proven, a part of the batch refused."""
+    USAGE = 2
+    """The command line or a file named on it is wrong; nothing was tried."""
+    REJECTED = 3
+    """The backend, or the rules it shares with this client, said no to the request."""
+    UNREACHABLE = 4
+    """The backend could not be reached, failed, or is being spared by an open breaker."""
+    CONFIGURATION = 5
+    """A setting is missing or wrong, or a needed extra is not installed."""
+    INTERNAL = 70
+    """A fault of schemawire itself (EX_SOFTWARE of sysexits.h)."""
+    INTERRUPTED = 130
+    """Ended by Ctrl-C (128 + SIGINT, as shells count)."""
+
+
+def exit_code_of(error: BaseException) -> ExitCode:
+    """Return the code that a command ends with because of `error`."""
+    match error:
+        case KeyboardInterrupt():
+            return ExitCode.INTERRUPTED
+        case ConfigurationInvalid():
+            return ExitCode.CONFIGURATION
+        case Rejected() | SchemaInvalid():
+            return ExitCode.REJECTED
+        case Failed() | Refused():
+            return ExitCode.UNREACHABLE
+        case _:
+            return ExitCode.INTERNAL
