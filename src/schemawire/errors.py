@@ -276,10 +276,19 @@ class SchemaInvalid(SchemawireError, ValueError):
     code = "schema_invalid"
     default_fix = "Correct what the issues name."
 
-    def __init__(self, message: str | None = None, *, issues: Sequence[object] = (), fix: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        issues: Sequence[object] = (),
+        fix: str | None = None,
+        operation: int | None = None,
+    ) -> None:
         super().__init__(message, fix=fix)
         self.issues = tuple(issues)
-        """`schema.rules.Issue` records: code, JSON pointer, message, fix."""
+        """`schema.Issue` records: code, JSON pointer, message, fix."""
+        self.operation = operation
+        """The index of the operation that failed, where a list of them was given."""
 
 
 class ConfigurationInvalid(SchemawireError, ValueError):

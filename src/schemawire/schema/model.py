@@ -5,12 +5,13 @@ Rules that need more than one element live in `schema.rules`. Knows nothing of H
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Strict, model_validator
 from pydantic import Field as Option
 from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
 
 FORMAT_VERSION = "1"
 MAX_NAME_LENGTH = 128
@@ -32,6 +33,9 @@ ElementKind = Literal["entity", "enum", "relationship", "rule"]
 ELEMENT_KINDS: tuple[ElementKind, ...] = ("entity", "enum", "relationship", "rule")
 """Also the order of the kinds in the canonical form and in streams."""
 
+FREE_RULE_KINDS: frozenset[RuleKind] = frozenset({"text", "authorization"})
+"""Rules of these kinds are words for people; the expression of every other kind is in the rule language."""
+
 _NAME = re.compile(r"[^\W\d]\w{0,127}")
 _CARDINALITY = re.compile(r"(\d{1,9}|\*)|(\d{1,9})\.\.(\d{1,9}|\*)")
 _EXTENSION_PREFIX = "x-"
@@ -39,12 +43,11 @@ _EXTENSION_PREFIX = "x-"
 
 def _check_name(value: str) -> str:
     if not _NAME.fullmatch(value):
-        raise ValueError(
-            f"{value[:40]!r} is not a name: use a letter or underscore first, then letters, digits and underscores, "
-            f"{MAX_NAME_LENGTH} at most"
-        )
+        fix = f"Start with a letter or underscore, then letters, digits and underscores, {MAX_NAME_LENGTH} at most."
+        raise PydanticCustomError("invalid_name", "{name} is not a name", {"name": repr(value[:40]), "fix": fix})
     if unicodedata.normalize("NFC", value) != value:
-        raise ValueError(f"{value[:40]!r} is not in Unicode normal form NFC: normalise it before sending")
+        context = {"name": repr(value[:40]), "fix": "Normalise it to NFC before sending."}
+        raise PydanticCustomError("invalid_name", "{name} is not in the Unicode normal form NFC", context)
     return value
 
 
@@ -100,7 +103,9 @@ class Part(BaseModel):
     def _refuse_unknown_keys(self) -> Self:
         unknown = sorted(key for key in self.model_extra or () if not key.startswith(_EXTENSION_PREFIX))
         if unknown:
-            raise ValueError(f"unknown key {unknown[0]!r}: correct it, or start it with {_EXTENSION_PREFIX!r}")
+            known = [option.alias or name for name, option in type(self).model_fields.items()]
+            context = {"key": unknown[0], "name": repr(unknown[0][:40]), "known": known}
+            raise PydanticCustomError("unknown_key", "{name} is not a key of this object", context)
         return self
 
     def to_document(self) -> dict[str, Any]:
@@ -325,8 +330,17 @@ class DomainSchema(Header):
 
     def header(self) -> Header:
         """Return what is left without the elements."""
-        extensions = self.model_extra or {}
-        return Header(name=self.name, description=self.description, **extensions)
+        given = {name: getattr(self, name) for name in Header.model_fields if name in self.model_fields_set}
+        return Header.model_validate({**given, **(self.model_extra or {})}, by_name=True)
+
+    @classmethod
+    def assemble(cls, header: Header, elements: Iterable[Element]) -> Self:
+        """Return the schema with this header and these elements, each kind in the order given."""
+        lists: dict[str, list[Element]] = {name: [] for name in cls.COLLECTIONS.values()}
+        for element in elements:
+            lists[cls.COLLECTIONS[kind_of(element)]].append(element)
+        given = {name: getattr(header, name) for name in header.model_fields_set if name in Header.model_fields}
+        return cls.model_validate({**given, **(header.model_extra or {}), **lists}, by_name=True)
 
     def entity(self, name: str) -> Entity | None:
         """Return the entity of that name, or `None`."""

@@ -1,0 +1,112 @@
+"""When two elements are the same: canonical bytes, digests, and an index of digests kept up to date change by change.
+
+Knows nothing of where elements are stored.
+"""
+
+import json
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping
+from hashlib import sha256
+
+from schemawire.schema.changes import Changes
+from schemawire.schema.model import ELEMENT_KINDS, DomainSchema, Element, ElementKind, Header, Part, kind_of
+
+_EXACT_INTEGERS = 2.0**53
+_LEFT_OUT = frozenset({"evidence"})
+
+
+def _plain(value: object) -> object:
+    match value:
+        case Part():
+            return _plain_part(value)
+        case str():
+            return unicodedata.normalize("NFC", value)
+        case float() if value.is_integer() and abs(value) <= _EXACT_INTEGERS:
+            return int(value)  # 1 and 1.0 are one JSON number, and some stores write the one for the other
+        case list() | tuple():
+            return [_plain(item) for item in value]
+        case dict():
+            return {unicodedata.normalize("NFC", key): _plain(item) for key, item in value.items()}
+        case _:
+            return value
+
+
+def _plain_part(part: Part) -> dict[str, object]:
+    plain: dict[str, object] = {}
+    for name, option in type(part).model_fields.items():
+        value = getattr(part, name)
+        if value is not None and name not in _LEFT_OUT and (option.is_required() or value != option.default):
+            plain[option.alias or name] = _plain(value)
+    for name, value in (part.model_extra or {}).items():
+        plain[unicodedata.normalize("NFC", name)] = _plain(value)
+    return plain
+
+
+def canonical_bytes(element: Element | Header) -> bytes:
+    """Return the one byte string that all documents of the same element share.
+
+    Compact UTF-8 JSON with sorted keys and NFC strings; defaults, nulls and evidence are left out, `x-…` is kept.
+    """
+    plain = _plain_part(element)
+    return json.dumps(plain, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+
+def element_digest(element: Element) -> bytes:
+    """Return the 32 raw bytes of the SHA-256 over the element's kind, a line feed and its canonical bytes."""
+    return sha256(kind_of(element).encode() + b"\n" + canonical_bytes(element)).digest()
+
+
+def digest_of(header: Header, ordered_digests: Iterable[bytes]) -> str:
+    """Return the hexadecimal digest of a schema from its header and its elements' digests.
+
+    Args:
+        header: the schema without its elements.
+        ordered_digests: one per element, ordered by kind (as in `ELEMENT_KINDS`), then by key in code point order.
+    """
+    total = sha256(sha256(b"schema\n" + canonical_bytes(header)).digest())
+    for digest in ordered_digests:
+        total.update(digest)
+    return total.hexdigest()
+
+
+class DigestIndex(Mapping[tuple[ElementKind, str], bytes]):
+    """The digest of every element of one schema, and of the whole, updated by changes instead of computed anew."""
+
+    def __init__(self, header: Header, elements: Iterable[Element] = ()) -> None:
+        self._header = header
+        self._digests: dict[tuple[ElementKind, str], bytes] = {
+            (kind_of(element), element.key): element_digest(element) for element in elements
+        }
+
+    def __getitem__(self, key: tuple[ElementKind, str]) -> bytes:
+        return self._digests[key]
+
+    def __iter__(self) -> Iterator[tuple[ElementKind, str]]:
+        return iter(self._digests)
+
+    def __len__(self) -> int:
+        return len(self._digests)
+
+    def update(self, changes: Changes) -> None:
+        """Follow the changes; only what they touch is hashed again."""
+        self._header = changes.header_after
+        for change in changes.elements:
+            if change.after is None:
+                self._digests.pop((change.kind, change.key), None)
+            else:
+                self._digests[change.kind, change.key] = element_digest(change.after)
+
+    @property
+    def digest(self) -> str:
+        """The digest of the whole schema, the same as `schema_digest` of its document."""
+        order = {kind: position for position, kind in enumerate(ELEMENT_KINDS)}
+        keys = sorted(self._digests, key=lambda key: (order[key[0]], key[1]))
+        return digest_of(self._header, (self._digests[key] for key in keys))
+
+
+def schema_digest(schema: DomainSchema) -> str:
+    """Return the hexadecimal digest of a schema.
+
+    The order of the elements does not matter; the order of fields, of an enum's values and of an index's fields does.
+    """
+    return DigestIndex(schema.header(), schema.elements()).digest
