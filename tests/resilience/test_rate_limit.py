@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from schemawire.errors import ConfigurationInvalid, RateLimited
 from schemawire.resilience.gcra import Gcra, Pace
-from schemawire.resilience.rate_limit import RateLimit, RateLimitOptions
+from schemawire.resilience.rate_limit import RateLimit, RateLimitConfig
 from schemawire.testing.cancellation import cancel_at_every_await
 from schemawire.testing.scripted import ScriptedDependency, answer
 from schemawire.testing.virtual_time import virtual_time
@@ -80,7 +80,7 @@ def test_waiters_are_served_as_a_plain_queue_would(burst: int, callers: list[tup
 
     @virtual_time
     async def play() -> None:
-        limit = RateLimit(RateLimitOptions(rate=10.0, burst=burst, max_wait=1e6))
+        limit = RateLimit(RateLimitConfig(rate=10.0, burst=burst, max_wait=1e6))
 
         async def caller(index: int, start: float, patience: float | None) -> None:
             await asyncio.sleep(start)
@@ -134,7 +134,7 @@ def brute_force_grants(burst: int, cases: list[tuple[float, float | None]]) -> l
 @virtual_time
 async def test_a_thousand_waiters_use_one_timer_and_come_in_order() -> None:
     """There is no stampede: waiters are woken one by one, evenly spaced, in the order in which they came."""
-    limit = RateLimit(RateLimitOptions(rate=1000.0, max_wait=10.0))
+    limit = RateLimit(RateLimitConfig(rate=1000.0, max_wait=10.0))
     order: list[tuple[int, float]] = []
 
     async def caller(index: int) -> None:
@@ -154,7 +154,7 @@ async def test_a_thousand_waiters_use_one_timer_and_come_in_order() -> None:
 @virtual_time
 async def test_a_wait_above_the_limit_is_refused_with_its_length() -> None:
     """Who would wait longer than `max_wait` is refused at once and told how long it would have been."""
-    limit = RateLimit(RateLimitOptions(rate=1.0, max_wait=1.5))
+    limit = RateLimit(RateLimitConfig(rate=1.0, max_wait=1.5))
     await limit.acquire()
     waiting = asyncio.create_task(limit.acquire())
     await asyncio.sleep(0)
@@ -170,7 +170,7 @@ async def test_a_wait_above_the_limit_is_refused_with_its_length() -> None:
 @virtual_time
 async def test_a_permit_after_the_deadline_is_refused_now() -> None:
     """Waiting for a permit that comes too late would be in vain, so the refusal comes at once."""
-    limit = RateLimit(RateLimitOptions(rate=1.0))
+    limit = RateLimit(RateLimitConfig(rate=1.0))
     await limit.acquire(deadline=0.0)
     with pytest.raises(RateLimited, match="passes the deadline"):
         await limit.acquire(deadline=0.9)
@@ -180,7 +180,7 @@ async def test_a_permit_after_the_deadline_is_refused_now() -> None:
 @virtual_time
 async def test_the_queue_is_bounded() -> None:
     """More than `max_waiting` waiters are refused."""
-    limit = RateLimit(RateLimitOptions(rate=1.0, max_waiting=1, max_wait=100.0))
+    limit = RateLimit(RateLimitConfig(rate=1.0, max_waiting=1, max_wait=100.0))
     await limit.acquire()
     waiting = asyncio.create_task(limit.acquire())
     await asyncio.sleep(0)
@@ -192,11 +192,11 @@ async def test_the_queue_is_bounded() -> None:
 @virtual_time
 async def test_new_options_hold_at_once_for_who_waits() -> None:
     """A waiter at a slow rate is served at the new, faster rate; what was already owed stays owed."""
-    limit = RateLimit(RateLimitOptions(rate=0.1, max_wait=100.0))
+    limit = RateLimit(RateLimitConfig(rate=0.1, max_wait=100.0))
     await limit.acquire()
     waiting = asyncio.create_task(limit.acquire())
     await asyncio.sleep(5.0)
-    limit.replace_options(RateLimitOptions(rate=10.0))
+    limit.replace_options(RateLimitConfig(rate=10.0))
     await waiting
     assert now() == pytest.approx(5.05)
 
@@ -204,7 +204,7 @@ async def test_new_options_hold_at_once_for_who_waits() -> None:
 @virtual_time
 async def test_it_stands_alone_as_call_decorator_and_block() -> None:
     """Each of the three faces takes one permit."""
-    limit = RateLimit(RateLimitOptions(rate=1.0, burst=3))
+    limit = RateLimit(RateLimitConfig(rate=1.0, burst=3))
     dependency = ScriptedDependency[str](then="done")
 
     @limit.wrap
@@ -237,7 +237,7 @@ def test_a_cancelled_waiter_leaves_nothing_behind() -> None:
         assert now() - began <= 1.0
         assert now() >= used - 1e-9, "permits came faster than the rate"
 
-    report = cancel_at_every_await(lambda: RateLimit(RateLimitOptions(rate=1.0, max_wait=10.0)), scenario, check=check)
+    report = cancel_at_every_await(lambda: RateLimit(RateLimitConfig(rate=1.0, max_wait=10.0)), scenario, check=check)
     assert report.suspensions >= 5
 
 
@@ -256,4 +256,4 @@ def test_a_cancelled_waiter_leaves_nothing_behind() -> None:
 def test_values_out_of_range_are_refused(wrong: dict[str, float], field: str) -> None:
     """The error names the field, its value and the range."""
     with pytest.raises(ConfigurationInvalid, match=field):
-        RateLimitOptions(**wrong)  # type: ignore[arg-type]  # wrong on purpose
+        RateLimitConfig(**wrong)  # type: ignore[arg-type]  # wrong on purpose

@@ -17,7 +17,7 @@ _Ticket = asyncio.Future[None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RateLimitOptions:
+class RateLimitConfig:
     """How many calls may pass.
 
     Args:
@@ -84,13 +84,13 @@ class RateLimit(Standalone):
 
     def __init__(
         self,
-        options: RateLimitOptions | None = None,
+        options: RateLimitConfig | None = None,
         *,
         name: str = "rate_limit",
         listener: Listener | None = None,
     ) -> None:
         self.name = name
-        self.options = options or RateLimitOptions()
+        self.options = options or RateLimitConfig()
         self._listener = listener
         self._gcra = Gcra(self.options.pace())
         self._queue: OrderedDict[_Ticket, None] = OrderedDict()
@@ -153,7 +153,7 @@ class RateLimit(Standalone):
     ) -> None:
         return None
 
-    def replace_options(self, options: RateLimitOptions) -> None:
+    def replace_options(self, options: RateLimitConfig) -> None:
         """Go on with other options at once; who waits keeps its place."""
         self.options = options
         try:
