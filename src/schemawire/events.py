@@ -53,7 +53,7 @@ class RetryScheduled(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryGivenUp(Event):
-    """No further attempt will be made: `reason` is attempts, deadline, budget, unsafe or veto."""
+    """No further attempt will be made: `reason` is attempts, deadline, hint, budget, unsafe or final."""
 
     attempt: int
     reason: str

@@ -70,7 +70,7 @@ def require_kind(options: object, field: str, kind: type) -> None:
 
 def show(options: Any) -> str:
     """Return the fields of an options value as `name=value` pairs, for `describe()`."""
-    return " ".join(f"{field.name}={_shown(getattr(options, field.name))}" for field in fields(options))
+    return " ".join(f"{field.name}={_shown(getattr(options, field.name))}" for field in fields(options) if field.init)
 
 
 def _shown(value: object) -> str:

@@ -1,0 +1,238 @@
+"""Tries a call again while that makes sense: the shell around `retry_decision`, and the only place that waits."""
+
+import asyncio
+import inspect
+import random
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from schemawire.errors import Failed, RetryBudgetExhausted
+from schemawire.events import Listener, RetryGivenUp, RetryScheduled
+from schemawire.resilience.alone import Standalone
+from schemawire.resilience.budget import RetryBudget
+from schemawire.resilience.call import Context, Handler, Judge, Judgement, RetryClass, judge_exceptions
+from schemawire.resilience.ranges import show
+from schemawire.resilience.retry_decision import Progress, RetryConfig, StopReason, Verdict, decide
+
+R = TypeVar("R")
+Discard = Callable[[Any], Awaitable[None] | None]
+"""Closes a result that nobody will see."""
+
+_DISCARD_LIMIT = 5.0
+"""Seconds that closing a discarded result may take before it is given up."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryStatistics:
+    """What the retries of all calls came to."""
+
+    calls: int
+    retries: int
+    transparent: int
+    recovered: int
+    """Calls that ended well after at least one retry."""
+    given_up: dict[str, int]
+    """Calls that stopped with a failure, by reason."""
+
+
+class Retry(Standalone):
+    """Runs a call again while its outcome is worth repeating, within the attempts, the budget and the deadline.
+
+    Args:
+        options: limits and delays.
+        budget: shared by everything that adds attempts to the same backend; by default a budget of its own.
+        judge: says what an outcome means.
+        until_deadline: says of which calls the deadline alone, not a count of attempts, ends the retries, such as
+            writes that carry an idempotency key. They still pay from the budget; if it is empty they wait for it.
+        discard: closes a result that is thrown away before a further attempt.
+        draw: a source of uniform draws from [0, 1).
+        listener: hears `RetryScheduled` and `RetryGivenUp`.
+        name: what events and `describe()` call it.
+    """
+
+    def __init__(
+        self,
+        options: RetryConfig | None = None,
+        *,
+        budget: RetryBudget | None = None,
+        judge: Judge = judge_exceptions,
+        until_deadline: Callable[[Context], bool] | None = None,
+        discard: Discard | None = None,
+        draw: Callable[[], float] = random.random,
+        listener: Listener | None = None,
+        name: str = "retry",
+    ) -> None:
+        self.name = name
+        self.budget = budget or RetryBudget()
+        self._options = options or RetryConfig()
+        self._judge = judge
+        self._until_deadline = until_deadline
+        self._discard = discard
+        self._draw = draw
+        self._listener = listener
+        self._calls = self._retries = self._transparent = self._recovered = 0
+        self._given_up = dict.fromkeys((reason.value for reason in StopReason), 0)
+
+    @property
+    def options(self) -> RetryConfig:
+        """The options in force."""
+        return self._options
+
+    def replace_options(self, options: RetryConfig) -> None:
+        """Put other options in force, for calls under way too."""
+        self._options = options
+
+    def bind(self, inner: Handler[R]) -> Handler[R]:
+        """Return `inner` tried again where that makes sense.
+
+        The error of the last attempt is raised, and its `attempts` holds those of the earlier ones, oldest first. A
+        result that is worth repeating but may not be is returned.
+
+        Raises:
+            RetryBudgetExhausted: the last attempt raised and the budget allows no further one; the cause is its error.
+
+        *Cancelled:* no further attempt is made, and a result held during a pause is discarded; what was withdrawn from
+        the budget stays withdrawn.
+        """
+        budget, judge = self.budget, self._judge
+
+        async def retried(context: Context) -> R:
+            self._calls += 1
+            if not context.deposited:
+                budget.enter(context, asyncio.get_running_loop().time())
+            progress: Progress | None = None
+            while True:
+                try:
+                    result = await inner(context)
+                except Exception as error:
+                    judgement = judge(context, None, error)
+                    progress = progress or self._begin(context)
+                    verdict = await self._await_turn(context, judgement, progress, error=error)
+                    if verdict.stop is not None:
+                        _tell_history(context, judgement, verdict.stop, error)
+                        raise
+                    continue
+                judgement = judge(context, result, None)
+                if judgement.retry is None and not judgement.unsent:
+                    self._recovered += progress is not None and not judgement.failed
+                    return result
+                progress = progress or self._begin(context)
+                verdict = await self._await_turn(context, judgement, progress, result=result)
+                if verdict.stop is not None:
+                    return result
+
+        return retried
+
+    def describe(self) -> str:
+        """Return one line that names the policy, its options and its budget's."""
+        return f"{self.name}: {show(self._options)}; {self.budget.describe()}"
+
+    def statistics(self) -> RetryStatistics:
+        """Return how often calls were retried, and why that stopped."""
+        return RetryStatistics(
+            calls=self._calls,
+            retries=self._retries,
+            transparent=self._transparent,
+            recovered=self._recovered,
+            given_up=dict(self._given_up),
+        )
+
+    def _begin(self, context: Context) -> Progress:
+        patient = self._until_deadline is not None and self._until_deadline(context)
+        return Progress(deadline=context.deadline, patient=patient)
+
+    async def _await_turn(
+        self,
+        context: Context,
+        judgement: Judgement,
+        progress: Progress,
+        *,
+        result: Any = None,
+        error: Exception | None = None,
+    ) -> Verdict:
+        """Decide, pay and pause; return once the next attempt may start, or with the reason why there is none."""
+        while True:
+            now = asyncio.get_running_loop().time()
+            verdict = decide(self._options, judgement, progress, now=now, draw=self._draw())
+            paid = verdict.stop is None and self.budget.withdraw(now, throttled=judgement.retry is RetryClass.THROTTLED)
+            if verdict.stop is None and not paid and not progress.patient:
+                verdict = Verdict(stop=StopReason.BUDGET)
+            if verdict.stop is not None:
+                self._give_up(context, judgement, verdict.stop)
+                return verdict
+            progress.pauses += not verdict.transparent
+            progress.memory = verdict.memory
+            if paid:
+                self._schedule(context, judgement, progress, verdict)
+                context.errors.append(error or Failed(f"attempt {context.attempt} gave {judgement.reason or result!r}"))
+                await self._drop(context, result)
+                await self._pause(context, verdict.delay)
+                context.attempt += 1
+                return verdict
+            await self._pause_holding(context, result, verdict.delay)
+
+    def _schedule(self, context: Context, judgement: Judgement, progress: Progress, verdict: Verdict) -> None:
+        if verdict.transparent:
+            progress.transparent += 1
+            self._transparent += 1
+        else:
+            progress.retries += 1
+        self._retries += 1
+        if self._listener is not None:
+            self._listener.on_event(
+                RetryScheduled(
+                    name=self.name, attempt=context.attempt + 1, delay=verdict.delay, reason=judgement.reason
+                )
+            )
+
+    def _give_up(self, context: Context, judgement: Judgement, reason: StopReason) -> None:
+        if not judgement.failed and reason is StopReason.FINAL:
+            return
+        self._given_up[reason.value] += 1
+        if self._listener is not None:
+            self._listener.on_event(RetryGivenUp(name=self.name, attempt=context.attempt, reason=reason.value))
+
+    async def _pause(self, context: Context, delay: float) -> None:
+        notes = context.state
+        notes["backoff"] = notes.get("backoff", 0.0) + delay
+        if delay > 0:
+            await asyncio.sleep(delay)
+
+    async def _pause_holding(self, context: Context, result: Any, delay: float) -> None:
+        """Pause while the budget is empty; the result is kept, for it may yet be the last."""
+        try:
+            await self._pause(context, max(delay, self._options.transient_base))
+        except BaseException:
+            await self._drop(context, result)
+            raise
+
+    async def _drop(self, context: Context, result: Any) -> None:
+        """Close a result that nobody will see, so that it holds neither a connection nor a permit during the pause."""
+        if result is not None and self._discard is not None:
+            # How well it closes is of no interest to the caller, who never saw it.
+            with suppress(Exception):
+                closing = self._discard(result)
+                if inspect.isawaitable(closing):
+                    async with asyncio.timeout(_DISCARD_LIMIT):
+                        await closing
+        if context.scope is not None:
+            context.scope.close()
+
+
+def _tell_history(context: Context, judgement: Judgement, reason: StopReason, error: Exception) -> None:
+    """Add the earlier attempts and the other side's hint to the last error."""
+    earlier = tuple(context.errors)
+    if reason is StopReason.BUDGET:
+        raise RetryBudgetExhausted(
+            f"{error}; the retry budget allows no further attempt",
+            retry_after=judgement.retry_after,
+            attempts=(*earlier, error),
+        ) from error
+    with suppress(AttributeError):
+        # Foreign errors get the same two attributes as ours; those with slots cannot take them.
+        if earlier:
+            error.attempts = earlier  # type: ignore[attr-defined]  # see above
+        if judgement.retry_after is not None:
+            error.retry_after = judgement.retry_after  # type: ignore[attr-defined]  # see above

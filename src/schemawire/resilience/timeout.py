@@ -1,0 +1,197 @@
+"""Time limits of a whole call and of one attempt; both end in an error of their own, never in a cancellation.
+
+A cancellation by the caller passes through both unchanged.
+"""
+
+import asyncio
+import math
+from dataclasses import dataclass
+from typing import TypeVar
+
+from schemawire.errors import AttemptTimeout, DeadlineExceeded
+from schemawire.resilience.alone import Standalone
+from schemawire.resilience.call import Context, Handler
+from schemawire.resilience.deadline import Inherited, current_deadline
+from schemawire.resilience.ranges import require_number, show
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadlineConfig:
+    """How long a whole call may take, every attempt and every pause included.
+
+    Args:
+        total: seconds, above 0; `None` leaves only the inherited deadline, if there is one.
+
+    Raises:
+        ConfigurationInvalid: out of range.
+    """
+
+    total: float | None = 60.0
+
+    def __post_init__(self) -> None:
+        require_number(self, "total", low=0, high=86_400, above=True, optional=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimeLimiterConfig:
+    """How long one attempt may take.
+
+    Args:
+        attempt: seconds, above 0; `None` leaves only the deadline of the call.
+
+    Raises:
+        ConfigurationInvalid: out of range.
+    """
+
+    attempt: float | None = 30.0
+
+    def __post_init__(self) -> None:
+        require_number(self, "attempt", low=0, high=86_400, above=True, optional=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimeoutStatistics:
+    """How many calls (or attempts) began, and how many ran out of time."""
+
+    calls: int
+    timeouts: int
+
+
+class Deadline(Standalone):
+    """Gives a call one deadline, enforces it, and hands it down to every call made inside.
+
+    Args:
+        options: how long from the start of the call; an earlier deadline of the context or of the code around wins.
+        name: what errors and `describe()` call it.
+    """
+
+    def __init__(self, options: DeadlineConfig | None = None, *, name: str = "deadline") -> None:
+        self.name = name
+        self._options = options or DeadlineConfig()
+        self._calls = self._timeouts = 0
+
+    @property
+    def options(self) -> DeadlineConfig:
+        """The options in force."""
+        return self._options
+
+    def replace_options(self, options: DeadlineConfig) -> None:
+        """Put other options in force, for calls that begin from now on."""
+        self._options = options
+
+    def bind(self, inner: Handler[R]) -> Handler[R]:
+        """Return `inner` held to the deadline.
+
+        Raises:
+            DeadlineExceeded: the call did not end in time; `attempts` holds the errors of its attempts.
+
+        *Cancelled:* the cancellation passes through unchanged.
+        """
+
+        async def limited(context: Context) -> R:
+            self._calls += 1
+            started = asyncio.get_running_loop().time()
+            total = self._options.total
+            at = min(context.deadline, current_deadline(), math.inf if total is None else started + total)
+            context.deadline = at
+            if at == math.inf:
+                return await inner(context)
+            if at <= started:
+                self._timeouts += 1
+                raise DeadlineExceeded("The deadline had passed before the call began; nothing was sent")
+            timer = asyncio.timeout_at(at)
+            try:
+                async with timer:
+                    with Inherited(at):
+                        return await inner(context)
+            except TimeoutError as error:
+                if not timer.expired():
+                    raise
+                self._timeouts += 1
+                raise DeadlineExceeded(
+                    f"The call did not finish within {at - started:.3g} s (attempt {context.attempt} was under way)",
+                    attempts=context.errors,
+                ) from error
+
+        return limited
+
+    def describe(self) -> str:
+        """Return one line that names the policy and its options."""
+        return f"{self.name}: {show(self._options)}"
+
+    def statistics(self) -> TimeoutStatistics:
+        """Return how many calls ran out of time."""
+        return TimeoutStatistics(calls=self._calls, timeouts=self._timeouts)
+
+
+class TimeLimiter(Standalone):
+    """Ends one attempt after its time limit, or at the deadline of the call if that comes first.
+
+    Args:
+        options: how long one attempt may take.
+        name: what errors and `describe()` call it.
+    """
+
+    def __init__(self, options: TimeLimiterConfig | None = None, *, name: str = "timeout") -> None:
+        self.name = name
+        self._options = options or TimeLimiterConfig()
+        self._calls = self._timeouts = 0
+
+    @property
+    def options(self) -> TimeLimiterConfig:
+        """The options in force."""
+        return self._options
+
+    def replace_options(self, options: TimeLimiterConfig) -> None:
+        """Put other options in force, for attempts that begin from now on."""
+        self._options = options
+
+    def bind(self, inner: Handler[R]) -> Handler[R]:
+        """Return `inner` held to the time limit.
+
+        Raises:
+            AttemptTimeout: the attempt took longer than its own limit, so another one may fit.
+            DeadlineExceeded: the deadline of the call came first, so none does.
+
+        *Cancelled:* the cancellation passes through unchanged.
+        """
+
+        async def limited(context: Context) -> R:
+            self._calls += 1
+            limit = self._options.attempt
+            at = context.deadline
+            if limit is None and at == math.inf:
+                return await inner(context)
+            started = asyncio.get_running_loop().time()
+            if limit is not None:
+                at = min(at, started + limit)
+            if at <= started:
+                self._timeouts += 1
+                raise DeadlineExceeded("The deadline had passed before the attempt began; nothing was sent")
+            timer = asyncio.timeout_at(at)
+            try:
+                async with timer:
+                    return await inner(context)
+            except TimeoutError as error:
+                if not timer.expired():
+                    raise
+                self._timeouts += 1
+                if at >= context.deadline:
+                    raise DeadlineExceeded(
+                        f"Attempt {context.attempt} reached the deadline of the call", attempts=context.errors
+                    ) from error
+                raise AttemptTimeout(
+                    f"Attempt {context.attempt} did not finish within {limit:g} s", attempts=context.errors
+                ) from error
+
+        return limited
+
+    def describe(self) -> str:
+        """Return one line that names the policy and its options."""
+        return f"{self.name}: {show(self._options)}"
+
+    def statistics(self) -> TimeoutStatistics:
+        """Return how many attempts ran out of time."""
+        return TimeoutStatistics(calls=self._calls, timeouts=self._timeouts)
