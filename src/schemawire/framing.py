@@ -49,10 +49,18 @@ class NdjsonDecoder:
         Raises:
             StreamBroken: a line is not JSON or outgrows the limit; the values before it have been handed out.
         """
+        return (value for value, _ in self.feed_lines(chunk))
+
+    def feed_lines(self, chunk: bytes) -> Iterator[tuple[Any, bytes]]:
+        """Return like `feed` the values that `chunk` completes, each with its line as it came, line break included.
+
+        Raises:
+            StreamBroken: as in `feed`.
+        """
         for line in self._lines.push(chunk):
             self._number += 1
             if line and not line.isspace():
-                yield self._parse(line)
+                yield self._parse(line), line + b"\n"
 
     def finish(self) -> Iterator[Any]:
         """Return the value of a last line without a line break, where it is certain that nothing of it is missing.
