@@ -124,24 +124,31 @@ class CircuitBreaker(Standalone):
 
         *Cancelled:* the permit is given back and nothing is counted.
         """
+        machine, closed = self._machine, BreakerStateName.CLOSED
 
         async def guarded(context: Context) -> R:
-            started = asyncio.get_running_loop().time()
-            permit = self._admit(started)
+            loop = asyncio.get_running_loop()
+            started = loop.time()
+            if machine.state is closed:
+                permit = machine.shared
+                self._admitted += 1
+            else:
+                permit = self._admit(started)
             try:
                 result = await inner(context)
             except Exception as error:
-                self._settle(permit, started, context, error=error)
+                self._settle(permit, context, error, started=started, now=loop.time())
                 raise
             except BaseException:
-                # Not settled by the clock: a coroutine that is closed after its event loop has none.
+                # Without the clock: a coroutine that is closed after its event loop has none.
                 self._release(permit)
                 raise
-            scope = context.scope
-            if scope is None:
-                self._settle(permit, started, context, result)
+            now = loop.time()
+            judgement = self._judged(permit, context, result, None, now=now)
+            if context.scope is None or judgement.failed or judgement.neutral:
+                self._end(permit, judgement, now, took=now - started)
             else:
-                self._keep(permit, started, context, result, scope)
+                self._keep(permit, context, context.scope, judgement, took=now - started)
             return result
 
         return guarded
@@ -162,7 +169,8 @@ class CircuitBreaker(Standalone):
         permit, started = permits.pop()
         if not permits:
             del self._entered[task]
-        self._settle(permit, started, Context(deadline=current_deadline()), error=error)
+        now = asyncio.get_running_loop().time()
+        self._settle(permit, Context(deadline=current_deadline()), error, started=started, now=now)
 
     def describe(self) -> str:
         """Return one line that names the breaker, its state and its options."""
@@ -202,38 +210,18 @@ class CircuitBreaker(Standalone):
         raise CircuitOpen(f"The circuit breaker {self.name!r} is {state}{when}", retry_after=retry_after)
 
     def _settle(
-        self,
-        permit: Permit,
-        started: float,
-        context: Context,
-        result: Any = None,
-        *,
-        error: BaseException | None = None,
+        self, permit: Permit, context: Context, error: BaseException | None, *, started: float, now: float
     ) -> None:
-        """End the permit as what the outcome means."""
-        now = asyncio.get_running_loop().time()
-        judgement = self._judged(permit, context, result, error, now=now)
-        if judgement.neutral:
-            self._release(permit)
-        else:
-            self._count(permit, now, failed=judgement.failed, took=now - started)
+        self._end(permit, self._judged(permit, context, None, error, now=now), now, took=now - started)
 
-    def _keep(self, permit: Permit, started: float, context: Context, result: Any, scope: Scope) -> None:
-        """End the permit now if the outcome is already bad, else once the body has been read."""
-        took = asyncio.get_running_loop().time() - started
-        judgement = self._judged(permit, context, result, None, now=started)
-        if judgement.failed or judgement.neutral:
-            self._settle(permit, started, context, result)
-            return
+    def _keep(self, permit: Permit, context: Context, scope: Scope, judgement: Judgement, *, took: float) -> None:
+        """Hold the permit of a good answer until its body has been read."""
 
         def close(error: BaseException | None) -> None:
             now = asyncio.get_running_loop().time()
             last = judgement if error is None else self._judged(permit, context, None, error, now=now)
-            if last.neutral:
-                self._release(permit)
-            else:
-                # A long body is not a slow call: what counts is how long the answer took to begin.
-                self._count(permit, now, failed=last.failed, took=took)
+            # A long body is not a slow call: what counts is how long the answer took to begin.
+            self._end(permit, last, now, took=took)
 
         scope.keep(close)
 
@@ -248,11 +236,15 @@ class CircuitBreaker(Standalone):
             self._release(permit)
             raise
 
-    def _count(self, permit: Permit, now: float, *, failed: bool, took: float) -> None:
+    def _end(self, permit: Permit, judgement: Judgement, now: float, *, took: float) -> None:
+        """End the permit as what the outcome means."""
+        if judgement.neutral:
+            self._release(permit)
+            return
         machine = self._machine
         limit = machine.options.slow_call_duration
         slow = limit is not None and took > limit
-        if failed:
+        if judgement.failed:
             change = machine.failure(permit, now, slow=slow, draw=self._draw())
         else:
             change = machine.success(permit, now, slow=slow, draw=self._draw() if slow else 0.0)

@@ -13,6 +13,7 @@ from schemawire.resilience.alone import Standalone
 from schemawire.resilience.call import Context, Handler
 from schemawire.resilience.deadline import Inherited, current_deadline
 from schemawire.resilience.ranges import require_number, show
+from schemawire.resilience.timer import Timer
 
 R = TypeVar("R")
 
@@ -92,7 +93,8 @@ class Deadline(Standalone):
 
         async def limited(context: Context) -> R:
             self._calls += 1
-            started = asyncio.get_running_loop().time()
+            loop = asyncio.get_running_loop()
+            started = loop.time()
             total = self._options.total
             at = min(context.deadline, current_deadline(), math.inf if total is None else started + total)
             context.deadline = at
@@ -101,19 +103,20 @@ class Deadline(Standalone):
             if at <= started:
                 self._timeouts += 1
                 raise DeadlineExceeded("The deadline had passed before the call began; nothing was sent")
-            timer = asyncio.timeout_at(at)
+            timer = Timer(loop, at)
             try:
-                async with timer:
-                    with Inherited(at):
-                        return await inner(context)
-            except TimeoutError as error:
-                if not timer.expired():
+                with Inherited(at):
+                    result = await inner(context)
+            except BaseException as error:
+                if not timer.stop(error):
                     raise
                 self._timeouts += 1
                 raise DeadlineExceeded(
                     f"The call did not finish within {at - started:.3g} s (attempt {context.attempt} was under way)",
                     attempts=context.errors,
                 ) from error
+            timer.stop(None)
+            return result
 
         return limited
 
@@ -164,27 +167,23 @@ class TimeLimiter(Standalone):
             at = context.deadline
             if limit is None and at == math.inf:
                 return await inner(context)
-            started = asyncio.get_running_loop().time()
+            loop = asyncio.get_running_loop()
+            started = loop.time()
             if limit is not None:
                 at = min(at, started + limit)
             if at <= started:
                 self._timeouts += 1
                 raise DeadlineExceeded("The deadline had passed before the attempt began; nothing was sent")
-            timer = asyncio.timeout_at(at)
+            timer = Timer(loop, at)
             try:
-                async with timer:
-                    return await inner(context)
-            except TimeoutError as error:
-                if not timer.expired():
+                result = await inner(context)
+            except BaseException as error:
+                if not timer.stop(error):
                     raise
                 self._timeouts += 1
-                if at >= context.deadline:
-                    raise DeadlineExceeded(
-                        f"Attempt {context.attempt} reached the deadline of the call", attempts=context.errors
-                    ) from error
-                raise AttemptTimeout(
-                    f"Attempt {context.attempt} did not finish within {limit:g} s", attempts=context.errors
-                ) from error
+                raise self._expired(context, at, limit) from error
+            timer.stop(None)
+            return result
 
         return limited
 
@@ -195,3 +194,9 @@ class TimeLimiter(Standalone):
     def statistics(self) -> TimeoutStatistics:
         """Return how many attempts ran out of time."""
         return TimeoutStatistics(calls=self._calls, timeouts=self._timeouts)
+
+    def _expired(self, context: Context, at: float, limit: float | None) -> DeadlineExceeded | AttemptTimeout:
+        attempt = context.attempt
+        if limit is None or at >= context.deadline:
+            return DeadlineExceeded(f"Attempt {attempt} reached the deadline of the call", attempts=context.errors)
+        return AttemptTimeout(f"Attempt {attempt} did not finish within {limit:g} s", attempts=context.errors)
