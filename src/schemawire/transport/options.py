@@ -1,6 +1,5 @@
 """The client's own options (time limits, pool, TLS), checked where they are made; knows no wire."""
 
-import math
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +28,7 @@ class TimeoutConfig:
     def __post_init__(self) -> None:
         for name in ("connect", "read", "total"):
             require_number(self, name, low=0.0, above=True)
-        require_number(self, "attempt", low=0.0, above=True, optional=True)
+        require_number(self, "attempt", low=0.0, high=86_400.0, above=True, optional=True)
         if self.attempt is not None:
             require_order(self, "attempt", "total")
 
@@ -41,21 +40,21 @@ class PoolConfig:
     Args:
         max_connections: requests (and so connections) at once per endpoint, from 1.
         max_queue: further calls that may wait, first come first served, from 0.
-        queue_timeout: seconds one call may wait in the queue, above 0; the call's deadline holds besides.
+        queue_timeout: seconds one call may wait in the queue, 0 to 86 400; the call's deadline holds besides.
         keepalive_expiry: seconds an idle connection is kept, from 0; keep it below the server's own limit.
         dns_cache: seconds a resolved name is kept, from 0.
     """
 
     max_connections: int = 100
     max_queue: int = 10_000
-    queue_timeout: float = math.inf
+    queue_timeout: float = 30.0
     keepalive_expiry: float = 30.0
     dns_cache: float = 10.0
 
     def __post_init__(self) -> None:
-        require_count(self, "max_connections", low=1)
+        require_count(self, "max_connections", low=1, high=100_000)
         require_count(self, "max_queue", low=0)
-        require_number(self, "queue_timeout", low=0.0, above=True)
+        require_number(self, "queue_timeout", low=0.0, high=86_400.0)
         require_number(self, "keepalive_expiry", low=0.0, high=86_400.0)
         require_number(self, "dns_cache", low=0.0, high=86_400.0)
 

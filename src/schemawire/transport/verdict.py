@@ -32,6 +32,9 @@ NOT_A_FAILURE = frozenset({501, 505})
 RETRIED_REFUSALS = frozenset({408, 425})
 """4xx statuses that ask for the same request again (RFC 9110 §15.5.9, RFC 8470 §5.2)."""
 
+_LOOK_AGAIN = 1.0
+"""Seconds after which a patient call looks at an open breaker again: another call's probe may close it early."""
+
 _LONGEST_HINT = 31_536_000.0
 _TRANSPORT_FAILURES = (ConnectFailed, ConnectionLost, AttemptTimeout, BadReply)
 
@@ -97,11 +100,13 @@ def judge_error(request: Repeatability, error: BaseException, *, patient: bool =
         patient: whether the call waits for an open breaker or a missing endpoint rather than failing at once.
     """
     if isinstance(error, _TRANSPORT_FAILURES):
-        unsent = isinstance(error, ConnectFailed)
+        # A one-shot body gets one attempt, even where nothing of it has left.
+        unsent = isinstance(error, ConnectFailed) and request.replayable
         retry = RetryClass.TRANSIENT if request.replayable else None
         return Judgement(failed=True, retry=retry, unsent=unsent, safe=request.safe, reason=error.code)
     if patient and request.replayable and isinstance(error, CircuitOpen | NoEndpoint):
-        return Judgement(retry=RetryClass.TRANSIENT, retry_after=error.retry_after, neutral=True, reason=error.code)
+        pause = min(error.retry_after or 0.0, _LOOK_AGAIN)
+        return Judgement(retry=RetryClass.TRANSIENT, retry_after=pause, neutral=True, reason=error.code)
     reason = error.code if isinstance(error, SchemawireError) else type(error).__name__
     return Judgement(neutral=True, safe=request.safe, reason=reason) if isinstance(error, Exception) else NEUTRAL
 

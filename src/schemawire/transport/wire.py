@@ -1,6 +1,6 @@
 """The small protocol between the client and whatever sends one request; knows no retries and no endpoints."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -26,7 +26,7 @@ class WireResponse(Protocol):
     status: int
     headers: Headers
 
-    def chunks(self) -> AsyncIterator[bytes]:
+    def chunks(self) -> AsyncGenerator[bytes, None]:
         """Return the body, decompressed, in non-empty pieces as they arrive; may be called once.
 
         Raises:

@@ -1,1 +1,41 @@
-"""."""
+"""The wires by name; each is imported only when it is asked for, so that its library may be absent."""
+
+from collections.abc import Callable
+
+from schemawire.errors import ConfigurationInvalid
+from schemawire.transport.options import PoolConfig, TlsConfig
+from schemawire.transport.wire import Wire
+
+
+def _aiohttp(pool: PoolConfig, tls: TlsConfig) -> Wire:
+    from schemawire.transport.wires.aiohttp import AiohttpWire
+
+    return AiohttpWire(pool=pool, tls=tls)
+
+
+_WIRES: dict[str, Callable[[PoolConfig, TlsConfig], Wire]] = {"aiohttp": _aiohttp}
+_EXTRAS = {"httpx2": "http2"}
+
+
+def make_wire(name: str, *, pool: PoolConfig, tls: TlsConfig) -> Wire:
+    """Return the wire called `name`.
+
+    Raises:
+        ConfigurationInvalid: there is no such wire, or its library is not installed.
+    """
+    make = _WIRES.get(name)
+    if make is None:
+        raise ConfigurationInvalid(
+            f"there is no wire {name!r}", fix=f"Use one of {', '.join(sorted(_WIRES))}, or a `Wire` object."
+        )
+    try:
+        return make(pool, tls)
+    except ImportError as error:
+        extra = _EXTRAS.get(name, name)
+        raise ConfigurationInvalid(
+            f"the wire {name!r} needs a library that is not installed ({error})",
+            fix=f'Install it with: pip install "schemawire[{extra}]"',
+        ) from error
+
+
+__all__ = ["make_wire"]

@@ -5,7 +5,7 @@ The one file that imports aiohttp, and so the one that translates its errors.
 
 import asyncio
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from urllib.parse import unquote, urlsplit
 
 import aiohttp
@@ -160,7 +160,7 @@ class AiohttpResponse:
         self.status = response.status
         self.headers = Headers.received(response.headers.items())
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
         """Return the body as it arrives; see `WireResponse.chunks`."""
         content = self._response.content
         try:

@@ -1,0 +1,175 @@
+"""One attempt: the innermost step of the pipeline, which puts a call on the wire; knows neither retries nor health."""
+
+import asyncio
+import math
+from collections.abc import AsyncGenerator, AsyncIterable
+from dataclasses import dataclass
+
+from schemawire.errors import Refused, SchemawireError
+from schemawire.events import AttemptFinished, Listener
+from schemawire.resilience.call import Context, Judgement
+from schemawire.transport.message import Body, Headers, Request, Response
+from schemawire.transport.options import TimeoutConfig
+from schemawire.transport.stream import StreamResponse, collect
+from schemawire.transport.verdict import Repeatability, judge_error, judge_response
+from schemawire.transport.wire import Wire, WireResponse
+
+ATTEMPT_HEADER = "X-Request-Attempt"
+"""Counts from 1, so that the other side can tell first attempts from retries (envoyproxy/envoy#4210)."""
+DEADLINE_HEADER = "X-Request-Deadline"
+"""Milliseconds that the caller still has; work whose deadline has passed need not be done."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One logical call, as the pipeline carries it to the wire."""
+
+    method: str
+    target: str
+    """Path and query."""
+    headers: Headers
+    body: Body
+    repeat: Repeatability
+    streaming: bool
+    patient: bool
+    """Whether it goes on being retried until its deadline."""
+    started: float
+
+
+def judge(context: Context, result: Response | StreamResponse | None, error: BaseException | None) -> Judgement:
+    """Return what the outcome of an attempt means, from the call's own repeatability."""
+    call: Call = context.call
+    if result is None:
+        return judge_error(call.repeat, error or SchemawireError(), patient=call.patient)
+    return judge_response(call.repeat, result.status, result.headers)
+
+
+class Attempt:
+    """Sends a call to the endpoint that its context names.
+
+    Args:
+        wire: what sends it.
+        timeouts: the connect and read limits.
+        max_body_bytes: the largest body that is collected.
+        listener: hears `AttemptFinished`, and may open a scope around the attempt and add headers to it.
+    """
+
+    def __init__(self, wire: Wire, timeouts: TimeoutConfig, *, max_body_bytes: int, listener: Listener | None) -> None:
+        self.wire = wire
+        self.timeouts = timeouts
+        self._max_body_bytes = max_body_bytes
+        self._listener = listener
+
+    async def __call__(self, context: Context) -> Response | StreamResponse:
+        """Send the call once.
+
+        Raises:
+            ConnectFailed, ConnectionLost, AttemptTimeout, BadReply: see `Wire.send`.
+            Exception: whatever the caller's own body raised, unchanged.
+
+        *Cancelled:* the connection is closed.
+        """
+        if self._listener is None:
+            return await self._send(context, {})
+        return await self._heard(context, self._listener)
+
+    async def _heard(self, context: Context, listener: Listener) -> Response | StreamResponse:
+        clock = asyncio.get_running_loop().time
+        started = clock()
+        added: dict[str, str] = {}
+        result: Response | StreamResponse | None = None
+        failure: BaseException | None = None
+        try:
+            with listener.attempt_scope(context.endpoint.url, context.attempt, added):
+                result = await self._send(context, added)
+                return result
+        except BaseException as error:
+            failure = error
+            raise
+        finally:
+            listener.on_event(
+                AttemptFinished(
+                    name="attempt",
+                    endpoint=context.endpoint.url,
+                    attempt=context.attempt,
+                    outcome=outcome_of(None if result is None else result.status, failure),
+                    duration=clock() - started,
+                    status=None if result is None else result.status,
+                    error=failure,
+                )
+            )
+
+    async def _send(self, context: Context, added: dict[str, str]) -> Response | StreamResponse:
+        call: Call = context.call
+        request, watched = self._request(context, call, added)
+        try:
+            reply = await self.wire.send(
+                request, connect_timeout=self.timeouts.connect, read_timeout=self.timeouts.read
+            )
+        except Exception:
+            if watched is not None and watched.error is not None:
+                # What broke was the caller's own body; the wire's view of it would only hide that.
+                raise watched.error from None
+            raise
+        if call.streaming and context.scope is not None:
+            return self._opened(context, request, reply)
+        return await self._collected(context, request, reply)
+
+    def _request(self, context: Context, call: Call, added: dict[str, str]) -> tuple[Request, "_Watched | None"]:
+        pairs = [*call.headers.pairs, (ATTEMPT_HEADER, str(context.attempt))]
+        if context.deadline < math.inf:
+            left = max(0.0, context.deadline - asyncio.get_running_loop().time())
+            pairs.append((DEADLINE_HEADER, str(int(left * 1000))))
+        pairs.extend(added.items())
+        body, watched = call.body, None
+        if body is not None and not isinstance(body, bytes):
+            body = watched = _Watched(body if isinstance(body, AsyncIterable) else body())
+        url = context.endpoint.url + call.target
+        return Request(method=call.method, url=url, headers=Headers.received(pairs), body=body), watched
+
+    def _opened(self, context: Context, request: Request, reply: WireResponse) -> StreamResponse:
+        assert context.scope is not None  # noqa: S101  # checked by the caller; tells the type checker
+        response = StreamResponse(reply, url=request.url, deadline=context.deadline, scope=context.scope)
+        response.attempts = context.attempt
+        return response
+
+    async def _collected(self, context: Context, request: Request, reply: WireResponse) -> Response:
+        try:
+            body = await collect(reply, request.url, self._max_body_bytes)
+        finally:
+            await reply.aclose()
+        return Response(
+            status=reply.status,
+            headers=reply.headers,
+            body=body,
+            url=request.url,
+            attempts=context.attempt,
+            elapsed=asyncio.get_running_loop().time() - context.call.started,
+        )
+
+
+def outcome_of(status: int | None, error: BaseException | None) -> str:
+    """Return the one word for an outcome that events and counters use."""
+    match error:
+        case None:
+            return "success" if status is not None and status < 400 else "rejected" if (status or 0) < 500 else "failed"
+        case asyncio.CancelledError():
+            return "cancelled"
+        case _:
+            return "refused" if isinstance(error, Refused) else "failed"
+
+
+class _Watched(AsyncIterable[bytes]):
+    """Passes a body through and remembers what its source raised."""
+
+    def __init__(self, source: AsyncIterable[bytes]) -> None:
+        self._source = source
+        self.error: Exception | None = None
+
+    async def __aiter__(self) -> AsyncGenerator[bytes, None]:
+        try:
+            async for chunk in self._source:
+                yield chunk
+        except Exception as error:
+            self.error = error
+            raise

@@ -1,0 +1,295 @@
+"""The HTTP client: one call in, one complete response or one typed error out; knows nothing of what is being said."""
+
+import asyncio
+import json as json_codec
+import re
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Self
+
+from schemawire.errors import Closed
+from schemawire.events import Listener
+from schemawire.resilience.breaker_state import CircuitBreakerConfig
+from schemawire.resilience.budget import RetryBudgetConfig, RetryBudgetStatistics
+from schemawire.resilience.call import Context, Scope
+from schemawire.resilience.retry import RetryStatistics
+from schemawire.resilience.retry_decision import RetryConfig
+from schemawire.transport.address import Params, parse_addresses, target_of
+from schemawire.transport.attempt import Call
+from schemawire.transport.endpoints import EndpointStatistics
+from schemawire.transport.loops import LoopOwner
+from schemawire.transport.message import Body, Headers, HeaderSource, Response, require_body
+from schemawire.transport.options import PoolConfig, TimeoutConfig, TlsConfig
+from schemawire.transport.plan import Outcome, Plan, Policies
+from schemawire.transport.stream import MAX_BODY_BYTES, StreamResponse
+from schemawire.transport.tally import CallCounts, Tally
+from schemawire.transport.verdict import repeatability
+from schemawire.transport.wire import Wire, WireStatistics
+from schemawire.transport.wires import make_wire
+
+_ABSENT: Any = object()
+_METHOD = re.compile(r"[A-Z][A-Z-]{0,31}")
+# A key is one header value; the draft's recommended forms (UUIDs and the like) fit well inside.
+_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientStatistics:
+    """The state of a client: what became of its calls, and how its endpoints, budget and wire stand."""
+
+    calls: CallCounts
+    endpoints: tuple[EndpointStatistics, ...]
+    retry: RetryStatistics | None
+    budget: RetryBudgetStatistics | None
+    wire: WireStatistics
+
+
+class Client:
+    """Sends HTTP requests to one service that has one or several endpoints, through retries, breakers and a fair queue.
+
+    Every complete response is returned, whatever its status (after retries: the last one). An error is raised only
+    where there is no response. No redirect is followed, no cookie kept and no idempotency key invented.
+
+    A client belongs to the event loop of its first call; once that loop has stopped, it starts afresh on another. It
+    may be left unclosed.
+
+    Args:
+        endpoints: base URLs, comma-separated or one by one: `http://`, `https://`, or `http+unix://%2Frun%2Fx.sock`.
+        timeout: time limits of a call and its parts.
+        pool: how many requests run at once per endpoint, and who may wait.
+        retry: how often and after what delays a call is tried again.
+        budget: how much load all retries together may add.
+        breaker: when an endpoint is left alone.
+        headers: sent with every request, such as `Authorization`.
+        wire: the name of a wire (`aiohttp`, `httpx2`) or a `Wire`.
+        tls: whom to trust on `https`, and who we are.
+        listener: hears what happens, and may add headers such as a trace context.
+        max_body_bytes: the largest body that `request` collects, from 1.
+        name: what events call this client.
+
+    `None` for `pool`, `retry` or `breaker` switches that policy off.
+
+    Raises:
+        ConfigurationInvalid: an option is out of range, an address is malformed, or options contradict each other.
+    """
+
+    def __init__(
+        self,
+        endpoints: str | Iterable[str],
+        *,
+        timeout: TimeoutConfig | None = None,
+        pool: PoolConfig | None = PoolConfig(),  # noqa: B008  # frozen
+        retry: RetryConfig | None = RetryConfig(),  # noqa: B008  # frozen
+        budget: RetryBudgetConfig | None = None,
+        breaker: CircuitBreakerConfig | None = CircuitBreakerConfig(),  # noqa: B008  # frozen
+        headers: HeaderSource = (),
+        wire: str | Wire = "aiohttp",
+        tls: TlsConfig | None = None,
+        listener: Listener | None = None,
+        max_body_bytes: int = MAX_BODY_BYTES,
+        name: str = "client",
+    ) -> None:
+        self._urls = parse_addresses(endpoints)
+        self._headers = Headers(headers)
+        self._listener = listener
+        self._timeout = timeout or TimeoutConfig()
+        self._policies = Policies(
+            timeout=self._timeout,
+            pool=pool,
+            retry=retry,
+            budget=budget,
+            breaker=breaker,
+            max_body_bytes=max_body_bytes,
+        )
+        if isinstance(wire, str):
+            wire = make_wire(wire, pool=pool or PoolConfig(), tls=tls or TlsConfig())
+        self._wire = wire
+        self._owner = LoopOwner("client")
+        self._plan = self._make_plan()
+        self._tally = Tally(name, listener)
+        self._closed = False
+
+    def _make_plan(self) -> Plan:
+        return Plan(self._urls, self._policies, wire=self._wire, listener=self._listener)
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: Any = _ABSENT,
+        body: Body = None,
+        params: Params | None = None,
+        headers: HeaderSource = (),
+        idempotency_key: str | None = None,
+        deadline: float | None = None,
+        retry_until_deadline: bool = False,
+        route: str = "",
+    ) -> Response:
+        """Send a request and return its complete response.
+
+        Args:
+            method: in capitals.
+            path: from `/`, without a query; it is added to the endpoint's address.
+            json: sent as a JSON body; excludes `body`.
+            body: bytes, a function that returns an async iterable of bytes, or such an iterable (sent only once).
+            params: the query.
+            headers: take the place of the client's own headers of the same names.
+            idempotency_key: 1 to 255 visible ASCII characters; makes any method repeatable.
+            deadline: seconds from now, above 0, for everything together; `None`: the client's `total`. An inherited
+                deadline that is earlier wins.
+            retry_until_deadline: try again until the deadline rather than a number of times, and wait for an open
+                breaker; only for what may be repeated at all.
+            route: the path's pattern, such as `/items/{id}`, which events name in place of the path.
+
+        Raises:
+            Refused: nothing was sent: `CircuitOpen`, `QueueFull`, `Closed`, `WrongEventLoop`.
+            Failed: no response: `ConnectFailed`, `ConnectionLost`, `AttemptTimeout`, `DeadlineExceeded`,
+                `RetryBudgetExhausted`, `BadReply`; `attempts` holds the errors before the last.
+            ValueError, TypeError: the request cannot be sent as it is.
+
+        *Cancelled:* no further attempt is made, the connection is closed, and every permit is given back.
+        """
+        call = self._call(
+            method, path, json=json, body=body, params=params, headers=headers, idempotency_key=idempotency_key,
+            patient=retry_until_deadline, streaming=False,
+        )  # fmt: skip
+        context = self._context(call, deadline, None)
+        result = await self._run(context, route or path)
+        assert isinstance(result, Response)  # noqa: S101  # streams are opened by `stream` alone
+        self._tally.finish(context, route or path, status=result.status, error=None)
+        return result
+
+    @asynccontextmanager
+    async def stream(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: Any = _ABSENT,
+        body: Body = None,
+        params: Params | None = None,
+        headers: HeaderSource = (),
+        idempotency_key: str | None = None,
+        deadline: float | None = None,
+        retry_until_deadline: bool = False,
+        route: str = "",
+    ) -> AsyncIterator[StreamResponse]:
+        """Open a response whose body is read inside the block: `async for chunk in response`.
+
+        Attempts are repeated until the head of a response is there; from then on the call is committed, and a body that
+        breaks raises. The deadline covers the body too; `math.inf` switches it off. See `request` for the rest.
+
+        *Cancelled:* the connection is closed, and every permit is given back.
+        """
+        call = self._call(
+            method, path, json=json, body=body, params=params, headers=headers, idempotency_key=idempotency_key,
+            patient=retry_until_deadline, streaming=True,
+        )  # fmt: skip
+        scope = Scope()
+        context = self._context(call, deadline, scope)
+        route = route or path
+        try:
+            response = await self._run(context, route)
+            assert isinstance(response, StreamResponse)  # noqa: S101  # the call asked for a stream
+        except BaseException as error:
+            scope.close(error)
+            raise
+        try:
+            async with response:
+                yield response
+        finally:
+            self._tally.finish(context, route, status=response.status, error=response.error)
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: Any,
+        body: Body,
+        params: Params | None,
+        headers: HeaderSource,
+        idempotency_key: str | None,
+        patient: bool,
+        streaming: bool,
+    ) -> Call:
+        if not _METHOD.fullmatch(method):
+            raise ValueError(f"method {method!r} must be a word in capitals, such as GET")
+        merged = self._headers.replaced(headers) if headers else self._headers
+        if idempotency_key is not None:
+            merged = merged.replaced({"Idempotency-Key": _require_key(idempotency_key)})
+        if json is not _ABSENT:
+            body, merged = _as_json(json, body, merged)
+        body = require_body(body)
+        return Call(
+            method=method,
+            target=target_of(path, params),
+            headers=merged,
+            body=body,
+            repeat=repeatability(method, merged, body),
+            streaming=streaming,
+            patient=patient,
+            started=asyncio.get_running_loop().time(),
+        )
+
+    def _context(self, call: Call, deadline: float | None, scope: Scope | None) -> Context:
+        total = self._timeout.total if deadline is None else deadline
+        if not total > 0:
+            raise ValueError(f"deadline={deadline!r} must be a number of seconds above 0, counted from now")
+        return Context(deadline=call.started + total, call=call, scope=scope)
+
+    async def _run(self, context: Context, route: str) -> Outcome:
+        if self._closed:
+            raise Closed("The client has been closed.")
+        if self._owner.enter():
+            # What waits or holds permits on the earlier loop will never go on, so nothing of it is carried over.
+            self._plan = self._make_plan()
+        try:
+            with self._tally.scope(context.call, route):
+                return await self._plan.run(context)
+        except BaseException as error:
+            self._tally.finish(context, route, status=None, error=error)
+            raise
+
+    def statistics(self) -> ClientStatistics:
+        """Return the present state of the client and all it is made of."""
+        retry = self._plan.retry
+        return ClientStatistics(
+            calls=self._tally.counts(),
+            endpoints=self._plan.pick.statistics(),
+            retry=None if retry is None else retry.statistics(),
+            budget=None if retry is None else retry.budget.statistics(),
+            wire=self._wire.statistics(),
+        )
+
+    def explain(self) -> str:
+        """Return the pipeline as text: each policy in its place, outside in, with the options in force."""
+        return f"{self._plan.describe()}\nwire: {self._wire.name}"
+
+    async def aclose(self) -> None:
+        """Close every connection; later calls are refused, calls under way break. Safe to call twice."""
+        self._closed = True
+        await self._wire.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *details: object) -> None:
+        await self.aclose()
+
+
+def _require_key(key: str) -> str:
+    if not _KEY.fullmatch(key):
+        raise ValueError(f"idempotency_key={key!r} must be 1 to 255 visible ASCII characters")
+    return key
+
+
+def _as_json(value: Any, body: Body, headers: Headers) -> tuple[bytes, Headers]:
+    if body is not None:
+        raise ValueError("give either `json` or `body`, not both")
+    text = json_codec.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    if "content-type" not in headers:
+        headers = headers.replaced({"Content-Type": "application/json"})
+    return text.encode(), headers

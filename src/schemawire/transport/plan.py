@@ -1,0 +1,112 @@
+"""Turns a client's options into its pipeline: one place that says which policies there are and in which order."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from schemawire.events import Listener
+from schemawire.resilience.breaker import CircuitBreaker
+from schemawire.resilience.breaker_state import CircuitBreakerConfig
+from schemawire.resilience.budget import RetryBudget, RetryBudgetConfig
+from schemawire.resilience.bulkhead import Bulkhead, BulkheadConfig
+from schemawire.resilience.call import Context, Handler, Judgement, RetryClass
+from schemawire.resilience.pipeline import PLACES, Layers, Pipeline
+from schemawire.resilience.ranges import show
+from schemawire.resilience.retry import Retry
+from schemawire.resilience.retry_decision import RetryConfig
+from schemawire.resilience.timeout import Deadline, DeadlineConfig, TimeLimiter, TimeLimiterConfig
+from schemawire.transport.attempt import Attempt, Call, judge
+from schemawire.transport.endpoints import Endpoint, EndpointPick
+from schemawire.transport.message import Response
+from schemawire.transport.options import PoolConfig, TimeoutConfig
+from schemawire.transport.stream import StreamResponse
+from schemawire.transport.wire import Wire
+
+Outcome = Response | StreamResponse
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policies:
+    """The options of a client's policies; `None` switches one off."""
+
+    timeout: TimeoutConfig
+    pool: PoolConfig | None
+    retry: RetryConfig | None
+    budget: RetryBudgetConfig | None
+    breaker: CircuitBreakerConfig | None
+    max_body_bytes: int
+
+
+class Plan:
+    """The policies of a client, put together for one event loop.
+
+    Args:
+        urls: the endpoints.
+        policies: the options.
+        wire: what sends one request.
+        listener: hears what the policies do.
+    """
+
+    def __init__(self, urls: Sequence[str], policies: Policies, *, wire: Wire, listener: Listener | None) -> None:
+        self._policies = policies
+        self._listener = listener
+        self.pick = EndpointPick([self._endpoint(url) for url in urls], judge=judge)
+        self.retry = None if policies.retry is None else self._retry(policies.retry)
+        self.pipeline = Pipeline(
+            Layers(deadline=Deadline(DeadlineConfig(total=None)), retry=self.retry, pick=self.pick), name="client"
+        )
+        attempt = Attempt(wire, policies.timeout, max_body_bytes=policies.max_body_bytes, listener=listener)
+        self.run: Handler[Outcome] = self.pipeline.bind(attempt)
+
+    def _endpoint(self, url: str) -> Endpoint:
+        policies, listener = self._policies, self._listener
+        breaker, pool, attempt = policies.breaker, policies.pool, policies.timeout.attempt
+        return Endpoint(
+            url,
+            breaker=None if breaker is None else CircuitBreaker(breaker, judge=judge, listener=listener, name=url),
+            pool=None if pool is None else _pool(pool, url, listener),
+            timeout=None if attempt is None else TimeLimiter(TimeLimiterConfig(attempt=attempt)),
+        )
+
+    def _retry(self, options: RetryConfig) -> Retry:
+        return Retry(
+            options,
+            budget=RetryBudget(self._policies.budget),
+            judge=self._judge_for_retry,
+            until_deadline=_is_patient,
+            discard=_discard,
+            listener=self._listener,
+        )
+
+    def _judge_for_retry(self, context: Context, result: Outcome | None, error: BaseException | None) -> Judgement:
+        judgement = judge(context, result, error)
+        if judgement.retry_after is not None and judgement.retry is not None and self.pick.has_alternative(context):
+            # The hint is one endpoint's wish; another that did not ask for it need not be kept waiting.
+            return replace(judgement, retry=RetryClass.TRANSIENT, retry_after=None)
+        return judgement
+
+    def describe(self) -> str:
+        """Return the whole pipeline as text, one line per place, outside in; from `breaker` on it is each endpoint's own."""
+        each = self.pick.endpoints[0].layers.layers
+        layers = {**self.pipeline.layers, **each}
+        lines = [f"timeouts: {show(self._policies.timeout)}", "policies, outside in (– is off):"]
+        for place in PLACES:
+            policy = layers.get(place)
+            lines.append(f"  {place:<10}{'–' if policy is None else policy.describe()}")
+        return "\n".join(lines)
+
+
+def _pool(options: PoolConfig, url: str, listener: Listener | None) -> Bulkhead:
+    bulkhead = BulkheadConfig(
+        max_concurrent=options.max_connections, max_queue=options.max_queue, max_wait=options.queue_timeout
+    )
+    return Bulkhead(bulkhead, listener=listener, name=url)
+
+
+def _is_patient(context: Context) -> bool:
+    call: Call = context.call
+    return call.patient
+
+
+async def _discard(result: Outcome) -> None:
+    if isinstance(result, StreamResponse):
+        await result.aclose()
