@@ -1,0 +1,94 @@
+"""The reading face of the handler: schemas, lists, history, comparison, export."""
+
+from typing import Any
+
+from schemawire.errors import BadReply, NotFound
+from schemawire.handler.backend import Backend, read_object
+from schemawire.handler.results import StoredSchema
+from schemawire.handler.telling import without_none
+from schemawire.protocol import paths
+from schemawire.protocol.messages import ProjectPage, Reply, VersionRecord
+
+
+class Reading:
+    """Methods that change nothing, and so may be sent as often as it takes."""
+
+    _backend: Backend
+
+    async def get_schema(self, project_id: str, *, version: int | None = None) -> StoredSchema:
+        """Return a project's schema, the newest version if none is named.
+
+        Raises:
+            NotFound: there is no such project or version.
+        """
+        path = paths.project(project_id) if version is None else paths.version(project_id, version)
+        reply = (await self._backend.read(path)).read(Reply)
+        if not isinstance(reply.data, dict) or reply.version is None or reply.digest is None:
+            raise BadReply(f"The reply of {path} holds no schema.")
+        return StoredSchema(project_id=project_id, version=reply.version, digest=reply.digest, document=reply.data)
+
+    async def get_entity(self, project_id: str, name: str) -> dict[str, Any]:
+        """Return one entity of the newest version.
+
+        Raises:
+            NotFound: there is no such project, or no such entity in it.
+        """
+        document = (await self.get_schema(project_id)).document
+        found: dict[str, Any] | None = next((entity for entity in document["entities"] if entity["name"] == name), None)
+        if found is None:
+            known = ", ".join(sorted(entity["name"] for entity in document["entities"])[:20]) or "none"
+            raise NotFound(f"Project {project_id!r} has no entity {name!r}.", fix=f"Its entities: {known}.", status=404)
+        return found
+
+    async def list_projects(self, *, limit: int | None = None, after: str | None = None) -> ProjectPage:
+        """Return projects in the order of their ids; give `page.next` as `after` to go on.
+
+        Args:
+            limit: projects per page; the backend's default if not given.
+            after: the cursor of an earlier page.
+        """
+        params = {name: str(value) for name, value in without_none({"limit": limit, "after": after}).items()}
+        reply = (await self._backend.read(paths.API_ROOT, params)).read(Reply)
+        return ProjectPage.model_validate(reply.data)
+
+    async def versions(self, project_id: str) -> tuple[VersionRecord, ...]:
+        """Return a project's versions, the newest first.
+
+        Raises:
+            NotFound: there is no such project.
+        """
+        reply = (await self._backend.read(paths.versions(project_id))).read(Reply)
+        rows = reply.data.get("versions", ()) if isinstance(reply.data, dict) else reply.data or ()
+        return tuple(VersionRecord.model_validate(row) for row in rows)
+
+    async def diff(self, project_id: str, old: int, new: int) -> list[dict[str, Any]]:
+        """Return what changed between two versions: code, pointer, and both sides of each difference.
+
+        Raises:
+            NotFound: there is no such project or version.
+        """
+        reply = (await self._backend.read(paths.diff(project_id), {"from": str(old), "to": str(new)})).read(Reply)
+        found = reply.data.get("differences", ()) if isinstance(reply.data, dict) else reply.data or ()
+        return [dict(difference) for difference in found]
+
+    async def export(self, project_id: str, export_format: str = "json") -> str:
+        """Return a project's newest schema as text in another format.
+
+        Raises:
+            NotFound: there is no such project or format.
+        """
+        return (await self._backend.read(paths.export(project_id, export_format))).response.text()
+
+    async def get_metrics(self) -> dict[str, Any]:
+        """Return the service's metrics, and under `client` those of this handler.
+
+        `metrics["service"]["totalRequests"]` and `["successfulRequests"]` count requests since the service started.
+
+        Raises:
+            BadReply: the reply holds no service metrics.
+        """
+        found = read_object(await self._backend.read(paths.METRICS))
+        metrics: dict[str, Any] = found.get("data", found)
+        if not isinstance(metrics.get("service"), dict):
+            raise BadReply("The reply holds no service metrics.")
+        return {**metrics, "client": self._backend.statistics()}
