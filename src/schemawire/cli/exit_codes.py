@@ -1,5 +1,6 @@
 """What the process says to its caller when it ends; knows no command."""
 
+from asyncio import CancelledError
 from enum import IntEnum
 
 from schemawire.errors import ConfigurationInvalid, Failed, Refused, Rejected, SchemaInvalid
@@ -23,6 +24,8 @@ class ExitCode(IntEnum):
     """A fault of schemawire itself (EX_SOFTWARE of sysexits.h)."""
     INTERRUPTED = 130
     """Ended by Ctrl-C (128 + SIGINT, as shells count)."""
+    TERMINATED = 143
+    """Ended by SIGTERM or SIGHUP, after cleaning up (128 + SIGTERM)."""
 
 
 def exit_code_of(error: BaseException) -> ExitCode:
@@ -30,6 +33,8 @@ def exit_code_of(error: BaseException) -> ExitCode:
     match error:
         case KeyboardInterrupt():
             return ExitCode.INTERRUPTED
+        case CancelledError():
+            return ExitCode.TERMINATED
         case ConfigurationInvalid():
             return ExitCode.CONFIGURATION
         case Rejected() | SchemaInvalid():

@@ -1,5 +1,6 @@
 """Errors turned into one panel (code, cause, fix) and an exit code; knows no command."""
 
+from asyncio import CancelledError
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -9,7 +10,7 @@ from rich.console import Group
 from rich.panel import Panel
 from rich.text import Text
 
-from schemawire.cli.exit_codes import ExitCode, exit_code_of
+from schemawire.cli.exit_codes import exit_code_of
 from schemawire.cli.screen import Screen
 from schemawire.cli.visible import visible
 from schemawire.errors import ConfigurationInvalid, SchemawireError
@@ -28,9 +29,9 @@ def failures_shown(screen: Screen) -> Iterator[None]:
         raise
     except (typer.BadParameter, BrokenPipeError):
         raise  # typer answers these itself: usage line, quiet end
-    except KeyboardInterrupt:
-        screen.note("interrupted")
-        raise typer.Exit(ExitCode.INTERRUPTED) from None
+    except (KeyboardInterrupt, CancelledError) as ending:
+        screen.note("interrupted" if isinstance(ending, KeyboardInterrupt) else "terminated")
+        raise typer.Exit(exit_code_of(ending)) from None
     except Exception as error:
         known = _known(error)
         show_failure(screen, known)
@@ -59,7 +60,9 @@ def failure_document(error: Exception) -> dict[str, Any]:
 
 
 def _known(error: Exception) -> Exception:
-    """Translate a missing server package into what to install; everything else stays as it is."""
+    """Translate a missing server package into what to install, and take the first of a group; the rest stays."""
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
     missing = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
     if missing not in _SERVER_PACKAGES:
         return error

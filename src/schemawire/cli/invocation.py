@@ -6,6 +6,7 @@ so that each is declared once and can stand behind any command.
 
 import asyncio
 import inspect
+import signal
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from functools import wraps
@@ -81,7 +82,16 @@ def _with_common_options(function: Command, common: dict[str, Any]) -> Callable[
 
 
 def _finish(outcome: Outcome | Coroutine[Any, Any, Outcome]) -> Outcome:
-    return asyncio.run(outcome) if isinstance(outcome, Coroutine) else outcome
+    return asyncio.run(_until_told_to_end(outcome)) if isinstance(outcome, Coroutine) else outcome
+
+
+async def _until_told_to_end(outcome: Coroutine[Any, Any, Outcome]) -> Outcome:
+    """Run a command; SIGTERM and a closed terminal cancel it as Ctrl-C does, so that it can clean up."""
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101  # a coroutine that runs has one
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    return await outcome
 
 
 def _option(name: str, kind: Any) -> inspect.Parameter:

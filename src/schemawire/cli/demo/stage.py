@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from rich.console import RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
@@ -54,6 +55,10 @@ class Stage:
     def says(self, text: str, *, style: str = "") -> None:
         """Print a line about the set-up or the outcome."""
         self._console.print(Text(visible(text, lines=True), style=style))
+
+    def shows(self, renderable: RenderableType) -> None:
+        """Print a table or a tree."""
+        self._console.print(renderable)
 
     def happened(self, kind: str, text: str) -> None:
         """Print one thing that happened, with the time since the start."""

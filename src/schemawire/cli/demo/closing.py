@@ -1,0 +1,78 @@
+"""The end of the demo on the screen: the table, one schema as a tree, the metrics, and the verdict."""
+
+from collections.abc import Mapping
+
+from rich.console import RenderableType
+
+from schemawire.cli.demo.cases import Case
+from schemawire.cli.demo.report import Report
+from schemawire.cli.demo.stage import Stage
+from schemawire.cli.draw import schema_tree
+from schemawire.cli.looking import flattened
+from schemawire.cli.screen import Screen
+
+_SERVICE_FIGURES = ("totalRequests", "successfulRequests", "failedRequests")
+
+
+def show_closing(screen: Screen, stage: Stage, report: Report, metrics: Mapping[str, object]) -> None:
+    """Print everything that a finished demo has to show."""
+    stage.heading("What was sent, and what the store file holds")
+    stage.shows(_table(screen, report))
+    stage.heading("One of them")
+    stage.shows(schema_tree(_richest(report.cases).schema))
+    stage.heading("Metrics")
+    stage.shows(screen.table("", ("", ""), _figures(report, metrics)))
+    stage.heading("Proof, from the store file alone")
+    for line in _verdict(report):
+        stage.says(line, style="green" if report.holds else "red")
+
+
+def _table(screen: Screen, report: Report) -> RenderableType:
+    columns = ("description", "entities", "fields", "relationships", "attempts", "sent", "stored", "")
+    return screen.table("", columns, [_row(report, case) for case in report.cases])
+
+
+def _row(report: Report, case: Case) -> tuple[str | int, ...]:
+    stored = report.proof.stored.get(case.project, "")
+    return (
+        case.project,
+        case.figures.entities,
+        case.figures.fields,
+        case.figures.relationships,
+        report.attempts.get(case.project, 0),
+        case.digest[:12],
+        stored[:12] or "missing",
+        "same" if stored == case.digest else "DIFFERENT",
+    )
+
+
+def _richest(cases: tuple[Case, ...]) -> Case:
+    """Return the case with the most relationships that still fits on a screen."""
+    small = [case for case in cases if case.figures.fields <= 24] or list(cases)
+    return max(small, key=lambda case: (case.figures.relationships, case.figures.fields))
+
+
+def _figures(report: Report, metrics: Mapping[str, object]) -> list[tuple[str, str | int | float]]:
+    faults = ", ".join(f"{count} {kind}" for kind, count in report.faults.items() if count) or "none"
+    rows: list[tuple[str, str | int | float]] = [
+        ("faults injected by the proxy", faults),
+        ("retries of the client", report.retries),
+        ("requests under way at SIGKILL", report.killed_in_flight),
+        ("breaker opened / closed again", f"{report.breaker_opened} / {report.breaker_closed}"),
+    ]
+    service = metrics.get("service")
+    known = dict(flattened(service)) if isinstance(service, Mapping) else {}
+    rows += [(f"service since its restart: {name}", known[name]) for name in _SERVICE_FIGURES if name in known]
+    return rows
+
+
+def _verdict(report: Report) -> list[str]:
+    if not report.holds:
+        return ["THE DEMO DOES NOT HOLD", *(f"· {reason}" for reason in report.shortcomings)]
+    proof = report.proof
+    return [
+        f"✓ {len(proof.stored)} schemas sent, {len(proof.stored)} in the store, each once, each with the digest sent",
+        f"✓ {proof.versions} versions in the history and {proof.replies} applied writes: nothing was applied twice",
+        f"✓ {sum(report.faults.values())} faults, {report.retries} retries and one SIGKILL later;"
+        f" {report.elapsed:.1f} s in all",
+    ]

@@ -1,0 +1,79 @@
+"""`health`, `metrics`, `explain`, `config validate`: how the backend and the client are; changes nothing."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from schemawire.cli.app import app, configuration
+from schemawire.cli.connection import connected
+from schemawire.cli.exit_codes import ExitCode
+from schemawire.cli.invocation import Invocation, command
+
+
+@command(app, "health", backend=True)
+async def health(call: Invocation) -> ExitCode:
+    """Ask the backend how it is; exit code 1 when it is not healthy, 4 when it cannot be reached."""
+    async with connected(call) as handler:
+        status = await handler.health_check()
+    if call.as_json:
+        call.screen.document(_health_document(status))
+    else:
+        style = "green" if status.is_healthy else "red"
+        call.screen.line(f"{status.status}  in {status.response_time:.3f} s  {status.detail}".rstrip(), style=style)
+        rows = [(part.name, "yes" if part.healthy else "no", part.detail) for part in status.dependencies]
+        if rows:
+            call.screen.show(call.screen.table("needs", ("dependency", "healthy", "detail"), rows))
+    if status.is_healthy:
+        return ExitCode.OK
+    return ExitCode.UNREACHABLE if status.status == "unreachable" else ExitCode.NOT_SO
+
+
+def _health_document(status: Any) -> dict[str, Any]:
+    return {
+        "isHealthy": status.is_healthy,
+        "status": status.status,
+        "responseTime": status.response_time,
+        "detail": status.detail,
+        "serviceVersion": status.service_version,
+        "storeId": status.store_id,
+        "dependencies": [part.model_dump(mode="json", by_alias=True) for part in status.dependencies],
+    }
+
+
+@command(app, "metrics", backend=True)
+async def metrics(call: Invocation) -> None:
+    """Show the backend's request counts, latencies and history."""
+    async with connected(call) as handler:
+        found = await handler.get_metrics()
+    if call.as_json:
+        call.screen.document(found)
+        return
+    call.screen.show(call.screen.table("metrics", ("name", "value"), flattened(found)))
+
+
+def flattened(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str | int | float]]:
+    """Yield every leaf of nested objects as a dotted name and its value; lists only by their length."""
+    for name, member in value.items():
+        path = f"{prefix}{name}"
+        match member:
+            case Mapping():
+                yield from flattened(member, f"{path}.")
+            case list() | tuple():
+                yield f"{path} (entries)", len(member)
+            case float():
+                yield path, round(member, 6)
+            case _:
+                yield path, member if isinstance(member, str | int) else str(member)
+
+
+@command(configuration, "validate", backend=True)
+async def validate(call: Invocation) -> ExitCode:
+    """Check the settings against each other and against the backend; exit code 1 when there is an issue."""
+    async with connected(call) as handler:
+        report = await handler.validate_configuration()
+    if call.as_json:
+        call.screen.document(report)
+    elif report["valid"]:
+        call.screen.line("valid", style="green")
+    for issue in () if call.as_json else report["issues"]:
+        call.screen.line(f"· {issue}", style="red")
+    return ExitCode.OK if report["valid"] else ExitCode.NOT_SO
