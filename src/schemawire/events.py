@@ -78,6 +78,36 @@ class CallRefused(Event):
     retry_after: float | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HedgeStarted(Event):
+    """A call took longer than `delay`, so a second attempt was started beside the first."""
+
+    delay: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FallbackUsed(Event):
+    """A call ended badly and its fallback answered instead."""
+
+    error: BaseException | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointEjected(Event):
+    """An endpoint gets no calls for a while: `reason` is outlier or paused (by its own Retry-After)."""
+
+    endpoint: str
+    ejected_for: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaultInjected(Event):
+    """Chaos did something to a call on purpose: `kind` is fault, latency, outcome or behaviour."""
+
+    kind: str
+
+
 @runtime_checkable
 class Listener(Protocol):
     """Hears events; must return quickly and must not raise. May open a scope around a call or an attempt."""

@@ -1,0 +1,287 @@
+"""Hedging: when a second attempt starts, who wins, and what becomes of the losers."""
+
+import asyncio
+
+import pytest
+
+from schemawire.errors import ConfigurationInvalid
+from schemawire.events import Event, HedgeStarted, SilentListener
+from schemawire.resilience.budget import RetryBudget, RetryBudgetConfig
+from schemawire.resilience.call import SUCCESS, Context, Judgement, RetryClass, Scope, judge_exceptions
+from schemawire.resilience.hedge import Hedge, HedgeConfig
+from schemawire.resilience.latency import MovingPercentile
+from schemawire.testing.cancellation import cancel_at_every_await
+from schemawire.testing.scripted import ScriptedDependency, answer, fail, hang
+from schemawire.testing.virtual_time import virtual_time
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+@virtual_time
+async def test_a_fast_call_is_not_hedged() -> None:
+    """An answer before the delay costs no second attempt and no task."""
+    dependency = ScriptedDependency[str](answer("first", after=0.5))
+    hedge = Hedge(HedgeConfig(delay=1.0))
+    assert await hedge(dependency) == "first"
+    assert hedge.statistics().hedges == 0
+    assert dependency.statistics().calls == 1
+
+
+@virtual_time
+async def test_a_slow_call_is_answered_by_its_hedge() -> None:
+    """The hedge starts after the delay, wins, and the first attempt is cancelled and awaited."""
+    dependency = ScriptedDependency[str](hang(), answer("second", after=0.25))
+    hedge = Hedge(HedgeConfig(delay=1.0))
+    assert await hedge(dependency) == "second"
+    assert now() == 1.25
+    statistics = dependency.statistics()
+    assert (statistics.calls, statistics.cancelled, statistics.in_flight) == (2, 1, 0)
+    assert (hedge.statistics().won, hedge.statistics().in_flight) == (1, 0)
+
+
+@virtual_time
+async def test_the_first_attempt_may_still_win() -> None:
+    """If the first attempt answers before its hedge, the hedge is cancelled and awaited."""
+    dependency = ScriptedDependency[str](answer("first", after=2.0), hang())
+    hedge = Hedge(HedgeConfig(delay=1.0))
+    assert await hedge(dependency) == "first"
+    assert dependency.statistics().cancelled == 1
+    assert hedge.statistics().in_flight == 0
+
+
+@virtual_time
+async def test_hedges_follow_each_other_up_to_the_maximum() -> None:
+    """With three hedges and a delay of a second, attempts start at 0, 1, 2 and 3 s and no more."""
+    dependency = ScriptedDependency[str](hang(), hang(), hang(), answer("fourth", after=9.0))
+    hedge = Hedge(HedgeConfig(delay=1.0, max_hedges=3))
+    assert await hedge(dependency) == "fourth"
+    assert [call.at for call in dependency.calls] == [0.0, 1.0, 2.0, 3.0]
+
+
+@virtual_time
+async def test_a_failing_hedge_does_not_end_the_call() -> None:
+    """A hedge that fails is forgotten while the first attempt is still under way."""
+    dependency = ScriptedDependency[str](answer("first", after=3.0), ConnectionError("hedge"))
+    assert await Hedge(HedgeConfig(delay=1.0))(dependency) == "first"
+
+
+@virtual_time
+async def test_a_failing_first_attempt_waits_for_its_hedge() -> None:
+    """If the first attempt fails while a hedge is under way, the hedge may still answer."""
+    dependency = ScriptedDependency[str](fail(ConnectionError("first"), after=2.0), answer("second", after=3.0))
+    hedge = Hedge(HedgeConfig(delay=1.0))
+    assert await hedge(dependency) == "second"
+    assert now() == 4.0
+    assert hedge.statistics().won == 1
+
+
+@virtual_time
+async def test_if_all_fail_the_first_error_stands() -> None:
+    """When every attempt fails, the caller sees the error of the first."""
+    dependency = ScriptedDependency[str](fail(KeyError("first"), after=2.0), fail(ValueError("second"), after=3.0))
+    with pytest.raises(KeyError, match="first"):
+        await Hedge(HedgeConfig(delay=1.0))(dependency)
+    assert now() == 4.0
+
+
+@virtual_time
+async def test_a_failure_before_the_delay_is_not_hedged() -> None:
+    """A quick failure is the retry's business: it comes out at once, without a hedge."""
+    dependency = ScriptedDependency[str](fail(ConnectionError("quick"), after=0.5))
+    with pytest.raises(ConnectionError):
+        await Hedge(HedgeConfig(delay=1.0))(dependency)
+    assert now() == 0.5
+
+
+@virtual_time
+async def test_a_final_refusal_by_the_other_side_wins() -> None:
+    """An error that is neither failed nor worth repeating ends the race like an answer."""
+
+    def judge(context: Context, result: object, error: BaseException | None) -> Judgement:
+        return SUCCESS if isinstance(error, LookupError) else judge_exceptions(context, result, error)
+
+    dependency = ScriptedDependency[str](hang(), LookupError("no such thing"))
+    hedge = Hedge(HedgeConfig(delay=1.0), judge=judge)
+    with pytest.raises(LookupError, match="no such thing"):
+        await hedge(dependency)
+    assert now() == 1.0
+
+
+@virtual_time
+async def test_a_result_worth_repeating_is_no_win() -> None:
+    """A hedge's throttled result does not beat a first attempt that is still under way; it is discarded."""
+
+    def judge(context: Context, result: object, error: BaseException | None) -> Judgement:
+        return Judgement(failed=True, retry=RetryClass.THROTTLED) if result == 429 else SUCCESS
+
+    discarded: list[int] = []
+    dependency = ScriptedDependency[int](answer(200, after=5.0), 429)
+    hedge = Hedge(HedgeConfig(delay=1.0), judge=judge, discard=discarded.append)
+    assert await hedge(dependency) == 200
+    assert discarded == [429]
+
+
+@virtual_time
+async def test_the_budget_caps_hedges_and_leaves_running_ones_alone() -> None:
+    """With a share of 5 % and no floor, twenty calls pay for one hedge; calls without a hedge go on normally."""
+    budget = RetryBudget(RetryBudgetConfig(ratio=0.2, floor_per_second=0.0, hedge_floor_per_second=0.0))
+    dependency = ScriptedDependency[int](then=answer(1, after=2.0))
+    hedge = Hedge(HedgeConfig(delay=1.0), budget=budget)
+    await asyncio.gather(*(hedge(dependency) for _ in range(60)))
+    statistics = hedge.statistics()
+    assert (statistics.hedges, statistics.unpaid) == (3, 57)
+    assert dependency.statistics().calls == 63
+
+
+@virtual_time
+async def test_unsafe_calls_are_not_hedged() -> None:
+    """A call that may not be sent twice runs alone however slow it is."""
+    dependency = ScriptedDependency[str](answer("once", after=50.0))
+    hedge = Hedge(HedgeConfig(delay=1.0), can_hedge=lambda context: False)
+    assert await hedge(dependency) == "once"
+    assert dependency.statistics().calls == 1
+
+
+@virtual_time
+async def test_the_measured_delay_follows_the_percentile() -> None:
+    """Without a fixed delay nothing is hedged until enough calls were seen; then the slow tail is."""
+    heard: list[Event] = []
+
+    class Listening(SilentListener):
+        def on_event(self, event: Event) -> None:
+            heard.append(event)
+
+    hedge = Hedge(HedgeConfig(percentile=0.9, minimum_calls=20), listener=Listening())
+    for index in range(20):
+        await hedge(ScriptedDependency[int](answer(1, after=0.1 + index / 1000)))
+    assert hedge.delay == pytest.approx(0.118)
+    assert heard == []
+    slow = ScriptedDependency[int](hang(), 2)
+    assert await hedge(slow) == 2
+    assert [type(event) for event in heard] == [HedgeStarted]
+
+
+def test_the_moving_percentile_is_that_of_the_last_window() -> None:
+    """The value is a sample of the sorted window at the given share, renewed every 16 samples."""
+    percentile = MovingPercentile(0.95, window=100, minimum=100)
+    for value in range(99):
+        percentile.add(float(value))
+    assert percentile.value is None
+    percentile.add(99.0)
+    assert percentile.value == 95.0
+    for _ in range(16):
+        percentile.add(500.0)
+    assert percentile.value == 500.0
+
+
+@virtual_time
+async def test_a_hedge_avoids_the_endpoint_of_the_first_attempt() -> None:
+    """The second attempt finds the first one's endpoint among the excluded, and the winner's notes reach the caller."""
+    seen: list[set[str]] = []
+
+    async def inner(context: Context) -> str:
+        seen.append(set(context.excluded))
+        context.endpoint = "ab"[len(seen) - 1]
+        await asyncio.sleep(10.0 if len(seen) == 1 else 0.1)
+        return str(context.endpoint)
+
+    context = Context()
+    assert await Hedge(HedgeConfig(delay=1.0)).bind(inner)(context) == "b"
+    assert seen == [set(), {"a"}]
+    assert context.endpoint == "b"
+
+
+@pytest.mark.parametrize("winner", ["first", "hedge"])
+def test_the_winners_scope_stays_open_and_the_losers_is_closed(winner: str) -> None:
+    """The winner's permits are told of the end only when the caller's scope closes; the loser's are told at once."""
+    told: list[tuple[int, str]] = []
+
+    @virtual_time
+    async def play() -> None:
+        attempts = iter(range(2))
+
+        async def inner(context: Context) -> int:
+            attempt = next(attempts)
+            assert context.scope is not None
+            context.scope.keep(lambda error: told.append((attempt, type(error).__name__)))
+            await asyncio.sleep(2.0 if (attempt == 0) == (winner == "first") else 50.0)
+            return attempt
+
+        context = Context(scope=Scope())
+        won = await Hedge(HedgeConfig(delay=1.0)).bind(inner)(context)
+        assert won == (0 if winner == "first" else 1)
+        assert told == [(1 - won, "CancelledError")]
+        assert context.scope is not None
+        context.scope.close(None)
+        assert told == [(1 - won, "CancelledError"), (won, "NoneType")]
+
+    play()
+
+
+class Subject:
+    def __init__(self) -> None:
+        self.hedge = Hedge(HedgeConfig(delay=1.0, max_hedges=2))
+        self.held = 0
+
+    async def slow(self, context: Context) -> int:
+        self.held += 1
+        if context.scope is not None:
+            context.scope.keep(self.release)
+        await asyncio.sleep(2.5)
+        await asyncio.sleep(0)
+        return 1
+
+    def release(self, error: BaseException | None) -> None:
+        self.held -= 1
+
+
+def test_a_cancelled_call_leaves_no_attempt_and_no_permit() -> None:
+    """Cancelled at any point, no attempt runs on, and every kept permit is told once the caller closes its scope."""
+
+    async def scenario(subject: Subject) -> None:
+        context = Context(scope=Scope())
+        assert context.scope is not None
+        try:
+            await subject.hedge.bind(subject.slow)(context)
+        finally:
+            context.scope.close(None)
+
+    def check(subject: Subject) -> None:
+        assert subject.hedge.statistics().in_flight == 0
+        assert subject.held == 0
+
+    report = cancel_at_every_await(Subject, scenario, check=check)
+    assert report.cancelled >= 8
+
+
+def test_cancellation_and_win_in_the_same_tick_end_cancelled() -> None:
+    """If the caller is cancelled in the tick in which a hedge wins, the cancellation is not lost."""
+
+    async def scenario(hedge: Hedge) -> None:
+        dependency = ScriptedDependency[int](hang(), answer(2, after=1.0))
+        await hedge(dependency)
+        await asyncio.sleep(1.0)
+
+    def check(hedge: Hedge) -> None:
+        assert hedge.statistics().in_flight == 0
+
+    report = cancel_at_every_await(lambda: Hedge(HedgeConfig(delay=1.0)), scenario, check=check)
+    assert report.cancelled >= 4
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field"),
+    [
+        ({"delay": -1.0}, "delay"),
+        ({"percentile": 1.0}, "percentile"),
+        ({"max_hedges": 11}, "max_hedges"),
+        ({"window": 10}, "window"),
+        ({"minimum_calls": 500}, "minimum_calls"),
+    ],
+)
+def test_values_out_of_range_are_refused(wrong: dict[str, float], field: str) -> None:
+    """The error names the field and the range."""
+    with pytest.raises(ConfigurationInvalid, match=field):
+        HedgeConfig(**wrong)  # type: ignore[arg-type]  # wrong on purpose
