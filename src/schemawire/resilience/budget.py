@@ -6,7 +6,7 @@ One budget is shared by retries, hedges and failovers, so that their sum stays b
 from dataclasses import dataclass
 
 from schemawire.resilience.call import Context
-from schemawire.resilience.ranges import require_number, require_order, show
+from schemawire.resilience.ranges import require_number, show
 from schemawire.resilience.window import SlidingSum
 
 _SLICES = 10
@@ -24,8 +24,8 @@ class RetryBudgetConfig:
         ratio: further attempts per call, 0 to 10.
         floor_per_second: further attempts per second that are allowed however few calls there are, 0 to 100 000.
         ttl: how long a call's deposit lasts, seconds, 1 to 60.
-        hedge_ratio: the share of hedges in `ratio`, per call, 0 to 1; never above `ratio`.
-        hedge_floor_per_second: the share of hedges in the floor; never above it.
+        hedge_ratio: the hedges among them per call, 0 to 1; the whole budget bounds them too.
+        hedge_floor_per_second: the hedges per second that are allowed however few calls there are.
         throttled_cost: what a retry costs when the other side asked for fewer calls, 1 to 10 ordinary retries.
 
     Raises:
@@ -49,8 +49,6 @@ class RetryBudgetConfig:
         require_number(self, "hedge_ratio", low=0, high=1)
         require_number(self, "hedge_floor_per_second", low=0, high=100_000)
         require_number(self, "throttled_cost", low=1, high=10)
-        require_order(self, "hedge_ratio", "ratio")
-        require_order(self, "hedge_floor_per_second", "floor_per_second")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

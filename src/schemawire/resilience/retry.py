@@ -166,7 +166,8 @@ class Retry(Standalone):
             progress.memory = verdict.memory
             if paid:
                 self._schedule(context, judgement, progress, verdict)
-                context.errors.append(error or Failed(f"attempt {context.attempt} gave {judgement.reason or result!r}"))
+                reason = judgement.reason or repr(result)
+                context.errors.append(error or Failed(f"attempt {context.attempt} gave {reason}"))
                 await self._drop(context, result)
                 await self._pause(context, verdict.delay)
                 context.attempt += 1
