@@ -1,9 +1,9 @@
-"""`health`, `metrics`, `explain`, `config validate`: how the backend and the client are; changes nothing."""
+"""`health` and `metrics`: how the backend is; changes nothing."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from schemawire.cli.app import app, configuration
+from schemawire.cli.app import app
 from schemawire.cli.connection import connected
 from schemawire.cli.exit_codes import ExitCode
 from schemawire.cli.invocation import Invocation, command
@@ -63,17 +63,3 @@ def flattened(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str,
                 yield path, round(member, 6)
             case _:
                 yield path, member if isinstance(member, str | int) else str(member)
-
-
-@command(configuration, "validate", backend=True)
-async def validate(call: Invocation) -> ExitCode:
-    """Check the settings against each other and against the backend; exit code 1 when there is an issue."""
-    async with connected(call) as handler:
-        report = await handler.validate_configuration()
-    if call.as_json:
-        call.screen.document(report)
-    elif report["valid"]:
-        call.screen.line("valid", style="green")
-    for issue in () if call.as_json else report["issues"]:
-        call.screen.line(f"· {issue}", style="red")
-    return ExitCode.OK if report["valid"] else ExitCode.NOT_SO

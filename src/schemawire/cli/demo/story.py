@@ -149,7 +149,7 @@ class _Performance:
     async def _read_back(self, handler: DomainSchemaHandler, case: Case) -> None:
         CURRENT_PROJECT.set(case.project)
         try:
-            summary = await handler.stream_large_schema(case.project, _ignore, deadline=self._plan.send_limit)
+            summary = await handler.stream_large_schema(case.project, _ignore)
         except SchemawireError as error:
             self._fail(case, error)
             return

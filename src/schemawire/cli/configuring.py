@@ -1,0 +1,52 @@
+"""`explain` and `config validate`: the client's settings, where each came from, and what is wrong with them."""
+
+from typing import Any
+
+from schemawire.cli.app import app, configuration
+from schemawire.cli.connection import connected
+from schemawire.cli.exit_codes import ExitCode
+from schemawire.cli.invocation import Invocation, command
+
+
+@command(app, "explain", backend=True)
+async def explain(call: Invocation) -> None:
+    """Show every setting in force, where it came from, and the pipeline that calls go through; secrets are hidden."""
+    async with connected(call) as handler:
+        settings = handler.settings.explain()
+        issues = handler.settings.issues()
+        pipeline = handler.client.explain()
+    if call.as_json:
+        call.screen.document(
+            {
+                "settings": [{"name": row.name, "value": row.value, "source": row.source} for row in settings],
+                "issues": [{"level": issue.level, "name": issue.name, "message": issue.message} for issue in issues],
+                "pipeline": pipeline.splitlines(),
+            }
+        )
+        return
+    rows = [(row.name, row.value, row.source) for row in settings]
+    call.screen.show(call.screen.table("settings", ("name", "value", "from"), rows))
+    call.screen.line(pipeline)
+    for issue in issues:
+        call.screen.note(f"{issue.level}: {issue}", style="red" if issue.level == "error" else "yellow")
+
+
+@command(configuration, "validate", backend=True)
+async def validate(call: Invocation) -> ExitCode:
+    """Check the settings against each other and try the backend; exit code 1 when a setting must be corrected."""
+    async with connected(call) as handler:
+        report: dict[str, Any] = await handler.validate_configuration()
+    if call.as_json:
+        call.screen.document(report)
+    else:
+        _show(call, report)
+    return ExitCode.OK if report["valid"] else ExitCode.NOT_SO
+
+
+def _show(call: Invocation, report: dict[str, Any]) -> None:
+    if report["valid"]:
+        call.screen.line("valid", style="green")
+    for issue in report["issues"]:
+        call.screen.line(f"error: {issue}", style="red")
+    for warning in report["warnings"]:
+        call.screen.line(f"warning: {warning}", style="yellow")
