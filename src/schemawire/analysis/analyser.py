@@ -1,0 +1,89 @@
+"""What every analyser does, what it may be asked for, and what it gives back.
+
+Knows the schema; knows no way of reading text.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from schemawire.errors import ConfigurationInvalid
+from schemawire.schema.model import DomainSchema, Evidence
+
+Tier = Literal["patterns", "parser", "model"]
+
+MAX_DESCRIPTION_LENGTH = 2_000_000
+"""Characters: about 300,000 words, read in some ten seconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnalysisOptions:
+    """What an analyser adds to what the text says, and how it names things.
+
+    Args:
+        field_case: how fields are named.
+        add_keys: give each entity a uuid primary key `id`.
+        add_timestamps: give each entity `created_at` and `updated_at`.
+        join_entities: make an entity of a many-to-many relationship that has fields of its own.
+        foreign_keys: give the entity at the many side a field that carries the relationship; needs `add_keys`.
+        infer: add usual fields to an entity without any, and usual relationships between entities without any.
+        schema_name: the schema's name; otherwise the request's ("a blog system" is `blog`).
+        max_length: characters, 1 to 10,000,000; a longer description is refused.
+    """
+
+    field_case: Literal["snake", "camel"] = "snake"
+    add_keys: bool = True
+    add_timestamps: bool = True
+    join_entities: bool = True
+    foreign_keys: bool = True
+    infer: bool = True
+    schema_name: str | None = None
+    max_length: int = MAX_DESCRIPTION_LENGTH
+
+    def __post_init__(self) -> None:
+        if self.field_case not in ("snake", "camel"):
+            raise ConfigurationInvalid(f"field_case is {self.field_case!r}: use 'snake' or 'camel'")
+        if not 1 <= self.max_length <= 10_000_000:
+            raise ConfigurationInvalid(f"max_length is {self.max_length!r}: use 1 to 10,000,000 characters")
+
+    @classmethod
+    def literal(cls) -> "AnalysisOptions":
+        """Return options that add nothing to what the text says: no keys, timestamps, join entities or guesses."""
+        return cls(add_keys=False, add_timestamps=False, join_entities=False, foreign_keys=False, infer=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """What an analyser made of a description.
+
+    `warnings` are sentences for people; `tier` is the best analyser that took part.
+    """
+
+    schema: DomainSchema
+    tier: Tier
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def evidence(self) -> dict[str, tuple[Evidence, ...]]:
+        """The evidence of every element and field that has some, by `Entity`, `Entity.field` or relationship name."""
+        found = {element.key: element.evidence for element in self.schema.elements() if element.evidence}
+        for entity in self.schema.entities:
+            found |= {f"{entity.name}.{field.name}": field.evidence for field in entity.fields if field.evidence}
+        return found
+
+
+class Analyser(Protocol):
+    """Reads a description of a domain and drafts its schema."""
+
+    async def analyze(self, description: str, *, options: AnalysisOptions = ...) -> Draft:
+        """Return the draft of a description.
+
+        Args:
+            description: plain words, 1 to `options.max_length` characters.
+            options: what to add to what the text says.
+
+        Raises:
+            SchemaInvalid: the description is empty, too long, or nothing in it could be understood.
+
+        *Cancelled:* nothing was stored; the analyser can be used again.
+        """
+        ...

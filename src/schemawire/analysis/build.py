@@ -1,0 +1,156 @@
+"""Facts to a schema: the decisions in their order, then the document.
+
+Knows every step of the room but no sentence; the result always passes the schema's own rules.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from schemawire.analysis.analyser import AnalysisOptions
+from schemawire.analysis.defaults import infer_fields, infer_links
+from schemawire.analysis.drafting import EntityDraft, FieldDraft, LinkDraft, SchemaDraft
+from schemawire.analysis.facts import Fact, KindFact, NameFact, Source
+from schemawire.analysis.fields import add_properties, apply_constraints
+from schemawire.analysis.lexicon import Lexicon
+from schemawire.analysis.links import add_relations, complete_quantities, link_names, merge_links
+from schemawire.analysis.naming import camel_case, pascal_case
+from schemawire.analysis.selection import select_entities
+from schemawire.analysis.technical import add_keys, add_reference_fields, add_timestamps
+from schemawire.schema.model import DomainSchema
+
+ANALYSER = "patterns"
+_MAX_EVIDENCE = 5
+_MAX_EVIDENCE_LENGTH = 2_000
+_MAX_DESCRIPTION = 20_000
+
+
+def build_draft(facts: Sequence[Fact], lexicon: Lexicon, options: AnalysisOptions) -> SchemaDraft:
+    """Return the draft that facts amount to under the given options."""
+    draft = SchemaDraft(lexicon, options)
+    draft.name_words = next((fact.words for fact in facts if isinstance(fact, NameFact)), ())
+    select_entities(facts, draft)
+    _set_parents(facts, draft)
+    add_properties(facts, draft)
+    add_relations(facts, draft)
+    apply_constraints(facts, draft)
+    if options.infer:
+        infer_links(draft)
+        infer_fields(draft)
+    merge_links(draft)
+    complete_quantities(draft)
+    _add_technical(draft)
+    return draft
+
+
+def _set_parents(facts: Sequence[Fact], draft: SchemaDraft) -> None:
+    for fact in facts:
+        if isinstance(fact, KindFact) and fact.child in draft.entities and fact.parent in draft.entities:
+            child = draft.entities[fact.child]
+            if child.parent is None and not _would_circle(draft, fact):
+                child.parent = fact.parent
+
+
+def _would_circle(draft: SchemaDraft, fact: KindFact) -> bool:
+    ancestor = draft.entities[fact.parent]
+    while ancestor.parent is not None:
+        if ancestor.parent == fact.child:
+            return True
+        ancestor = draft.entities[ancestor.parent]
+    return False
+
+
+def _add_technical(draft: SchemaDraft) -> None:
+    options = draft.options
+    if options.add_keys:
+        add_keys(draft)
+        if options.foreign_keys:
+            add_reference_fields(draft)
+    if options.add_timestamps:
+        add_timestamps(draft)
+
+
+def to_schema(draft: SchemaDraft, text: str) -> DomainSchema:
+    """Return a draft as a schema whose evidence quotes the text."""
+    enums: list[dict[str, Any]] = []
+    taken = {entity.name for entity in draft.entities.values()}
+    entities = [_entity(entity, draft, text, enums, taken) for entity in draft.entities.values()]
+    names = link_names(draft)
+    relationships = [_relationship(link, name, draft, text) for link, name in zip(draft.links, names, strict=True)]
+    document = {
+        "formatVersion": "1", "name": _schema_name(draft), "description": text[:_MAX_DESCRIPTION],
+        "entities": entities, "enums": enums, "relationships": relationships, "rules": [],
+    }  # fmt: skip
+    return DomainSchema.model_validate(document)
+
+
+def _schema_name(draft: SchemaDraft) -> str:
+    if draft.options.schema_name:
+        return draft.options.schema_name
+    words = draft.name_words or next(iter(draft.entities), ("domain",))
+    return camel_case(words) or "domain"
+
+
+def _entity(
+    entity: EntityDraft, draft: SchemaDraft, text: str, enums: list[dict[str, Any]], taken: set[str]
+) -> dict[str, Any]:
+    document: dict[str, Any] = {"name": entity.name}
+    if entity.parent is not None:
+        document["extends"] = draft.entities[entity.parent].name
+    fields = [_field(key, field, entity, text, enums=enums, taken=taken) for key, field in entity.fields.items()]
+    return {**document, "fields": fields, "evidence": _evidence(entity.sources, text)}
+
+
+def _field(
+    key: str, field: FieldDraft, entity: EntityDraft, text: str, *, enums: list[dict[str, Any]], taken: set[str]
+) -> dict[str, Any]:
+    kind: str = "enum" if field.values else field.type
+    document: dict[str, Any] = {"name": key, "type": "list" if field.many else kind, "required": field.required}
+    if field.many:
+        document["items"] = kind
+    elif not field.values:
+        document |= field.limits
+    if field.values:
+        document["enum"] = _enum(field, entity, text, enums, taken)
+    document |= {name: True for name, is_set in (("unique", field.unique), ("sensitive", field.sensitive)) if is_set}
+    if field.source is not None:
+        document["evidence"] = _evidence([field.source], text)
+    return document | field.extra
+
+
+def _enum(field: FieldDraft, entity: EntityDraft, text: str, enums: list[dict[str, Any]], taken: set[str]) -> str:
+    name = pascal_case([*entity.words, *field.words])
+    while name in taken:
+        name += "Value"
+    taken.add(name)
+    sources = [field.source] if field.source else []
+    enums.append({"name": name, "values": list(field.values), "evidence": _evidence(sources, text)})
+    return name
+
+
+def _relationship(link: LinkDraft, name: str, draft: SchemaDraft, text: str) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "name": name,
+        "source": draft.entities[link.source].name,
+        "target": draft.entities[link.target].name,
+        "kind": link.kind,
+        "sourceCardinality": link.source_quantity.cardinality() if link.source_quantity else "1",
+        "targetCardinality": link.target_quantity.cardinality() if link.target_quantity else "0..*",
+        "evidence": _evidence(link.evidence, text),
+    }
+    agent = draft.lexicon.verbs.agents.get(link.verb)
+    if agent is not None and not link.particle:
+        document["sourceRole"] = agent
+    if link.role:
+        document["targetRole"] = camel_case(link.role)
+    return document
+
+
+def _evidence(sources: Sequence[Source], text: str) -> list[dict[str, Any]]:
+    found = []
+    for source in list(dict.fromkeys(sources))[:_MAX_EVIDENCE]:
+        end = min(source.end, source.start + _MAX_EVIDENCE_LENGTH)
+        found.append(
+            {"start": source.start, "end": end, "text": text[source.start : end], "analyser": ANALYSER,
+             "rule": source.rule, "confidence": source.confidence}
+        )  # fmt: skip
+    return found

@@ -1,0 +1,121 @@
+"""What the sentences say, before it is a schema: one record per statement, each with its evidence.
+
+Knows phrases and quantities; knows no schema and no order of decisions.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from schemawire.analysis.noun_phrases import Phrase
+from schemawire.analysis.quantifiers import Quantity
+from schemawire.schema.model import FieldType, RelationshipKind
+
+Strength = Literal["declared", "stated", "implied"]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a statement was read: a span of the text, the rule that read it, and how sure it is (0 to 1)."""
+
+    start: int
+    end: int
+    rule: str
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntityFact:
+    """Something is a thing of the domain.
+
+    `declared` stands in a list of things, `stated` takes part in a relation, `implied` was only mentioned.
+    """
+
+    words: tuple[str, ...]
+    source: Source
+    strength: Strength = "declared"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PropertyFact:
+    """An owner has something: a field, or a relation if that something turns out to be an entity.
+
+    `certain` says that it can only be a field; `type` and `values` are what the text itself tells.
+    """
+
+    owner: tuple[str, ...]
+    phrase: Phrase
+    source: Source
+    certain: bool = False
+    relational: bool = False
+    type: FieldType | None = None
+    values: tuple[str, ...] = ()
+    optional: bool = False
+    required: bool = False
+    kind: RelationshipKind = "association"
+    each: bool = False
+    """The owner was quantified with each or every."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelationFact:
+    """One thing does something with another; a quantity describes the end it is named after, `None` is not said."""
+
+    source_words: tuple[str, ...]
+    target_words: tuple[str, ...]
+    verb: str
+    source: Source
+    particle: str = ""
+    kind: RelationshipKind = "association"
+    source_quantity: Quantity | None = None
+    target_quantity: Quantity | None = None
+    role: tuple[str, ...] = ()
+    """What the target is called from the source, if that is not its own name ("parent category")."""
+    through: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KindFact:
+    """A child is a kind of its parent."""
+
+    child: tuple[str, ...]
+    parent: tuple[str, ...]
+    source: Source
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConstraintFact:
+    """A field, told of elsewhere, is optional, required, unique, limited or has one of some values."""
+
+    owner: tuple[str, ...]
+    field: tuple[str, ...]
+    source: Source
+    marks: frozenset[str] = frozenset()
+    values: tuple[str, ...] = ()
+    type: FieldType | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NameFact:
+    """What the whole system is called."""
+
+    words: tuple[str, ...]
+    source: Source
+
+
+Fact = EntityFact | PropertyFact | RelationFact | KindFact | ConstraintFact | NameFact
+EntityName = tuple[str, ...]
+
+
+def words_of(fact: Fact) -> tuple[EntityName, ...]:
+    """Return the names of the things that a fact speaks of."""
+    match fact:
+        case EntityFact(words=words):
+            return (words,)
+        case PropertyFact(owner=owner) | ConstraintFact(owner=owner):
+            return (owner,)
+        case RelationFact(source_words=first, target_words=second):
+            return first, second
+        case KindFact(child=first, parent=second):
+            return first, second
+        case NameFact():
+            return ()

@@ -1,0 +1,133 @@
+"""What something is: kinds and parents, the values of a field, and what is optional, required or unique.
+
+Knows clauses with a form of be; knows no schema.
+"""
+
+from collections.abc import Iterator
+
+from schemawire.analysis.attributes import type_word
+from schemawire.analysis.clauses import Clause
+from schemawire.analysis.context import Context
+from schemawire.analysis.facts import ConstraintFact, EntityFact, EntityName, Fact, KindFact, RelationFact, Source
+from schemawire.analysis.naming import entity_words
+from schemawire.analysis.noun_phrases import Phrase
+from schemawire.analysis.quantifiers import MANY, ONE, Quantity
+
+_KIND_NOUNS = frozenset(
+    {"kind", "type", "sort", "subtype", "subclass", "form", "category", "class", "kinds", "types", "sorts"}
+)
+_PART_NOUNS = frozenset({"part", "member", "element", "component", "parts", "members"})
+_SURE, _FAIR = 0.9, 0.7
+
+
+def read_copula(clause: Clause, context: Context) -> Iterator[Fact]:
+    """Yield what a clause with a form of be says of its subject."""
+    marks = _marks(clause)
+    if marks:
+        yield from _read_marks(clause, marks, context)
+        return
+    values = _values(clause)
+    for subject in clause.subjects:
+        if values and _is_field(subject, context):
+            yield from _read_values(subject, values, clause, context)
+    if not clause.objects or any(_is_field(subject, context) for subject in clause.subjects):
+        yield from _read_field_type(clause, context)
+        return
+    yield from _read_kinds(clause, context)
+
+
+def _marks(clause: Clause) -> frozenset[str]:
+    words = {word.lower for word in clause.predicate}
+    return frozenset(words & {"optional", "required", "mandatory", "unique"})
+
+
+def _read_marks(clause: Clause, marks: frozenset[str], context: Context) -> Iterator[Fact]:
+    plain = frozenset("required" if mark == "mandatory" else mark for mark in marks)
+    for subject in clause.subjects:
+        owner = context.owner_of(subject) or context.subject
+        if owner is not None and subject.words:
+            source = Source(clause.start, clause.end, "field-is", _SURE)
+            yield ConstraintFact(owner=owner, field=subject.words, source=source, marks=plain)
+
+
+def _values(clause: Clause) -> tuple[Phrase, ...]:
+    behind = clause.behind("of")
+    if behind and len(behind) > 1:  # "is one of draft, published or archived"
+        return behind
+    return clause.objects if len(clause.objects) > 1 else ()
+
+
+def _is_field(phrase: Phrase, context: Context) -> bool:
+    """A subject with an owner, or a noun that the lexicon knows as a field, is no thing of its own."""
+    if phrase.owner is not None or phrase.of is not None:
+        return True
+    name = entity_words(phrase.words)
+    known = " ".join(phrase.words) in context.lexicon.nouns.types
+    return known and name not in context.known and context.subject is not None
+
+
+def _read_values(subject: Phrase, values: tuple[Phrase, ...], clause: Clause, context: Context) -> Iterator[Fact]:
+    owner = context.owner_of(subject) or context.subject
+    if owner is None:
+        return
+    texts = tuple(" ".join(value.words) for value in values if value.words)
+    source = Source(clause.start, clause.end, "one-of", _SURE)
+    yield ConstraintFact(owner=owner, field=subject.words, source=source, values=texts)
+
+
+def _read_field_type(clause: Clause, context: Context) -> Iterator[Fact]:
+    for subject, value in zip(clause.subjects, clause.objects, strict=False):
+        kind = type_word(value.head)
+        owner = context.owner_of(subject) or context.subject
+        if kind is not None and owner is not None and len(clause.objects) == 1:
+            source = Source(clause.start, clause.end, "field-type", _SURE)
+            yield ConstraintFact(owner=owner, field=subject.words, source=source, type=kind)
+
+
+def _read_kinds(clause: Clause, context: Context) -> Iterator[Fact]:
+    target = clause.objects[0]
+    if target.head in _PART_NOUNS and target.of is not None:
+        yield from _read_part(clause, target.of, context)
+        return
+    if target.head in _KIND_NOUNS and target.of is not None:
+        yield from _kinds(clause.subjects, context.resolve(target.of), clause, context, _SURE)
+        return
+    subjects = clause.subjects
+    if len(clause.objects) > 1 and len(subjects) == 1:  # "a vehicle is either a car or a truck"
+        parent = context.resolve(subjects[0])
+        yield from _kinds(clause.objects, parent, clause, context, _FAIR)
+    elif len(clause.objects) == 1 and _names_a_kind(target, subjects) and not clause.behind("of", "in", "to", "for"):
+        yield from _kinds(subjects, context.resolve(target), clause, context, _FAIR)
+
+
+def _names_a_kind(target: Phrase, subjects: tuple[Phrase, ...]) -> bool:
+    """ "A car is a vehicle", "cars and trucks are vehicles": an indefinite article or a plural names a kind."""
+    return target.determiner in ("a", "an") or (
+        target.plural and not target.determiner and all(s.plural for s in subjects)
+    )
+
+
+def _kinds(
+    children: tuple[Phrase, ...], parent: EntityName | None, clause: Clause, context: Context, confidence: float
+) -> Iterator[Fact]:
+    if parent is None:
+        return
+    for child in children:
+        name = context.resolve(child)
+        if name is not None and name != parent:
+            source = Source(min(clause.start, child.start), max(clause.end, child.end), "kind-of", confidence)
+            yield EntityFact(words=name, source=source, strength="declared")
+            yield KindFact(child=name, parent=parent, source=source)
+
+
+def _read_part(clause: Clause, whole: Phrase, context: Context) -> Iterator[Fact]:
+    owner = context.resolve(whole)
+    for subject in clause.subjects:
+        part = context.resolve(subject)
+        if owner is not None and part is not None and owner != part:
+            each: Quantity = MANY if whole.is_many else ONE
+            source = Source(clause.start, clause.end, "part-of", _SURE)
+            yield RelationFact(
+                source_words=owner, target_words=part, verb="have", source=source, kind="aggregation",
+                source_quantity=each, target_quantity=MANY,
+            )  # fmt: skip

@@ -1,0 +1,188 @@
+"""What is known of a language: word classes, verbs, nouns and usual domains, read from data files.
+
+Knows no sentence; another language is another folder beside `english`.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any, cast
+
+from schemawire.schema.model import FieldType
+
+Limits = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerbForm:
+    """What an inflected word is a form of: `lemma` and one of base, s, past, ing."""
+
+    lemma: str
+    form: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verbs:
+    """The verbs of a language and what they say about data."""
+
+    forms: Mapping[str, VerbForm]
+    ambiguous: frozenset[str]
+    groups: Mapping[str, frozenset[str]]
+    agents: Mapping[str, str]
+
+    def is_in(self, lemma: str, group: str) -> bool:
+        """Return whether a verb belongs to one of the groups of the verbs file."""
+        return lemma in self.groups[group]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nouns:
+    """The nouns of a language: irregular forms, and what a field of that name usually is."""
+
+    plurals: Mapping[str, str]
+    uncountable: frozenset[str]
+    never_plural: frozenset[str]
+    types: Mapping[str, FieldType]
+    suffixes: Mapping[str, FieldType]
+    limits: Mapping[str, Limits]
+    flags: Mapping[str, frozenset[str]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Domains:
+    """What things usually have and how they usually hang together."""
+
+    defaults: Mapping[str, tuple[str, ...]]
+    dependants: Mapping[str, tuple[str, ...]]
+    many_to_many: Mapping[str, tuple[str, ...]]
+    classified: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grammar:
+    """The closed word classes of a language, its quantifiers and numbers."""
+
+    words: Mapping[str, frozenset[str]]
+    quantifiers: Mapping[tuple[str, ...], tuple[int, int]]
+    longest_quantifier: int
+    numbers: Mapping[str, int]
+    request_verbs: frozenset[str]
+    openers: frozenset[str]
+    containers: frozenset[str]
+    strict_containers: frozenset[str]
+    system_words: frozenset[str]
+    lead_ins: frozenset[str]
+
+    def is_in(self, word: str, group: str) -> bool:
+        """Return whether a lower-case word belongs to one of the closed classes."""
+        return word in self.words[group]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lexicon:
+    """Everything that is known of one language."""
+
+    grammar: Grammar
+    verbs: Verbs
+    nouns: Nouns
+    domains: Domains
+
+
+@cache
+def load_lexicon(language: str = "english") -> Lexicon:
+    """Return the lexicon of a language; it is read once per process.
+
+    Args:
+        language: the name of a folder beside this file.
+    """
+    return Lexicon(
+        grammar=_read_grammar(_read(language, "grammar")),
+        verbs=_read_verbs(_read(language, "verbs")),
+        nouns=_read_nouns(_read(language, "nouns")),
+        domains=_read_domains(_read(language, "domains")),
+    )
+
+
+def _read(language: str, name: str) -> dict[str, Any]:
+    text = files("schemawire.analysis").joinpath(language, f"{name}.toml").read_text("utf-8")
+    return tomllib.loads(text)
+
+
+def _read_grammar(table: dict[str, Any]) -> Grammar:
+    requests = table["requests"]
+    quantifiers = {tuple(words.replace(",", " ,").split()): tuple(span) for words, span in table["quantifiers"].items()}
+    return Grammar(
+        words={name: frozenset(words) for name, words in table.items() if isinstance(words, list)},
+        quantifiers=cast("dict[tuple[str, ...], tuple[int, int]]", quantifiers),
+        longest_quantifier=max(map(len, quantifiers)),
+        numbers=table["numbers"],
+        request_verbs=frozenset(requests["verbs"]),
+        openers=frozenset(requests["openers"]),
+        containers=frozenset(requests["containers"]),
+        strict_containers=frozenset(requests["strict_containers"]),
+        system_words=frozenset(requests["system_words"]),
+        lead_ins=frozenset(table["lead_ins"]["words"]),
+    )
+
+
+def _read_verbs(table: dict[str, Any]) -> Verbs:
+    irregular: dict[str, list[str]] = table["irregular"]
+    forms: dict[str, VerbForm] = {}
+    for lemma in sorted({*table["plain"], *table["ambiguous"], *irregular}):
+        for word, form in _inflect(lemma, irregular.get(lemma)):
+            forms.setdefault(word, VerbForm(lemma=lemma, form=form))
+    for lemma in sorted({*table["plain"], *table["ambiguous"]}):
+        forms[lemma] = VerbForm(lemma=lemma, form="base")
+    groups = {name: frozenset(words) for name, words in table.items() if isinstance(words, list)}
+    return Verbs(forms=forms, ambiguous=groups["ambiguous"], groups=groups, agents=table["agents"])
+
+
+def _inflect(lemma: str, irregular: list[str] | None) -> list[tuple[str, str]]:
+    """Return the forms of a regular verb, or those of an irregular one with its own past forms."""
+    stem = lemma[:-1] if lemma.endswith("e") and not lemma.endswith(("ee", "ye", "oe")) else lemma
+    consonant_y = lemma.endswith("y") and lemma[-2] not in "aeiou"
+    third = (
+        lemma[:-1] + "ies"
+        if consonant_y
+        else lemma + ("es" if lemma.endswith(("s", "x", "z", "ch", "sh", "o")) else "s")
+    )
+    past = [lemma[:-1] + "ied"] if consonant_y else [stem + "ed"]
+    gerunds = [stem + "ing"]
+    if _may_double(lemma):  # both spellings are listed: whether it doubles depends on the stress
+        past.append(lemma + lemma[-1] + "ed")
+        gerunds.append(lemma + lemma[-1] + "ing")
+    past = irregular or past
+    return [(third, "s"), *((word, "past") for word in past), *((word, "ing") for word in gerunds)]
+
+
+def _may_double(lemma: str) -> bool:
+    return len(lemma) > 2 and lemma[-1] in "bdgklmnprt" and lemma[-2] in "aeiou" and lemma[-3] not in "aeiou"
+
+
+def _read_nouns(table: dict[str, Any]) -> Nouns:
+    types = {
+        noun.replace("-", " "): cast("FieldType", kind) for kind, nouns in table["types"].items() for noun in nouns
+    }
+    return Nouns(
+        plurals=table["plurals"],
+        uncountable=frozenset(table["uncountable"]),
+        never_plural=frozenset(table["never_plural"]),
+        types=types,
+        suffixes=table["suffixes"],
+        limits=table["limits"],
+        flags={name: frozenset(nouns) for name, nouns in table["flags"].items()},
+    )
+
+
+def _read_domains(table: dict[str, Any]) -> Domains:
+    def lists(name: str) -> dict[str, tuple[str, ...]]:
+        return {noun: tuple(others) for noun, others in table[name].items()}
+
+    return Domains(
+        defaults=lists("defaults"),
+        dependants=lists("dependants"),
+        many_to_many=lists("many_to_many"),
+        classified=lists("classified"),
+    )

@@ -1,0 +1,159 @@
+"""Statements of relation to relationships: merged, with a cardinality at both ends and a name of their own.
+
+Knows facts and the draft; knows no sentence.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+
+from schemawire.analysis.drafting import LinkDraft, SchemaDraft
+from schemawire.analysis.facts import Fact, RelationFact
+from schemawire.analysis.naming import camel_case, is_plural, plural
+from schemawire.analysis.quantifiers import MANY, ONE, Quantity
+
+
+def add_relations(facts: Iterable[Fact], draft: SchemaDraft) -> None:
+    """Add a link for each relation between two entities."""
+    for fact in facts:
+        if not isinstance(fact, RelationFact):
+            continue
+        if fact.source_words in draft.entities and fact.target_words in draft.entities:
+            draft.links.append(
+                LinkDraft(
+                    source=fact.source_words,
+                    target=fact.target_words,
+                    verb=fact.verb,
+                    particle=fact.particle,
+                    evidence=[fact.source],
+                    kind=fact.kind,
+                    source_quantity=fact.source_quantity,
+                    target_quantity=fact.target_quantity,
+                    role=fact.role,
+                    through=fact.through or None,
+                )  # fmt: skip
+            )
+
+
+def merge_links(draft: SchemaDraft) -> None:
+    """Merge statements of the same relationship: inverse readings, repetitions, and having into doing."""
+    merged: list[LinkDraft] = []
+    for link in draft.links:
+        other = next((candidate for candidate in merged if _same(candidate, link)), None)
+        if other is None:
+            merged.append(link)
+        else:
+            _merge(other, link)
+    draft.links = _absorb_plain(merged)
+
+
+def _same(first: LinkDraft, second: LinkDraft) -> bool:
+    if {first.source, first.target} != {second.source, second.target} or first.role != second.role:
+        return False
+    if first.is_plain and second.is_plain:
+        return True
+    return first.verb == second.verb and first.source == second.source
+
+
+def _merge(kept: LinkDraft, other: LinkDraft) -> None:
+    flipped = kept.source != other.source
+    source, target = other.source_quantity, other.target_quantity
+    if flipped:
+        source, target = target, source
+    kept.source_quantity = _stronger(kept.source_quantity, source)
+    kept.target_quantity = _stronger(kept.target_quantity, target)
+    kept.kind = other.kind if kept.kind == "association" else kept.kind
+    kept.evidence.extend(other.evidence)
+    if flipped and kept.verb == "belong":
+        kept.source, kept.target, kept.verb, kept.particle = other.source, other.target, other.verb, other.particle
+        kept.source_quantity, kept.target_quantity = kept.target_quantity, kept.source_quantity
+
+
+def _stronger(first: Quantity | None, second: Quantity | None) -> Quantity | None:
+    """What was said outranks what was not; of two statements the one with a number in words, else the first."""
+    if first is None or second is None:
+        return first or second
+    return second if not first.word and second.word else first
+
+
+def _absorb_plain(links: list[LinkDraft]) -> list[LinkDraft]:
+    """ "A user has posts. Users write posts." is one relationship, named by what is done."""
+    kept = []
+    for link in links:
+        if link.is_plain and not link.role and link.kind == "association":
+            doing = [o for o in links if not o.is_plain and {o.source, o.target} == {link.source, link.target}]
+            if len(doing) == 1 and link.source != link.target:
+                _merge(doing[0], link)
+                continue
+        kept.append(link)
+    return kept
+
+
+def complete_quantities(draft: SchemaDraft) -> None:
+    """Decide the ends that nothing was said of."""
+    for link in draft.links:
+        inverse = link.verb == "belong" or link.particle in ("to", "in", "for", "on", "at", "with", "from", "under")
+        if link.target_quantity is None:
+            link.target_quantity = ONE if inverse else MANY
+        if link.source_quantity is None:
+            link.source_quantity = _usual_source(link, draft)
+
+
+def _usual_source(link: LinkDraft, draft: SchemaDraft) -> Quantity:
+    """Who writes a post is one; who attends a course, many."""
+    if link.source == link.target:
+        return (
+            Quantity(0, 1)
+            if link.verb in ("have", "manage", "supervise", "contain") and _many(link.target_quantity)
+            else MANY
+        )
+    if link.verb == "belong" or link.particle:
+        return MANY
+    verbs = draft.lexicon.verbs
+    if link.is_plain:
+        return ONE if link.kind == "composition" or _many(link.target_quantity) else MANY if link.role else ONE
+    return ONE if verbs.is_in(link.verb, "creating") else MANY
+
+
+def _many(quantity: Quantity | None) -> bool:
+    return quantity is not None and quantity.is_many
+
+
+def link_names(draft: SchemaDraft) -> list[str]:
+    """Return a unique name for each link, in order: the verb, with the target where several share the verb."""
+    short = [_verb_name(link) for link in draft.links]
+    counts = Counter(short)
+    names: list[str] = []
+    for link, name in zip(draft.links, short, strict=True):
+        if counts[name] > 1 or link.is_plain:
+            name = _with_target(name, link)
+        names.append(_unused(name, link, names))
+    return names
+
+
+def _verb_name(link: LinkDraft) -> str:
+    return camel_case([_third_person(link.verb), *([link.particle] if link.particle else [])])
+
+
+def _third_person(verb: str) -> str:
+    if verb == "have":
+        return "has"
+    return plural(verb) if not is_plural(verb) else verb
+
+
+def _with_target(name: str, link: LinkDraft) -> str:
+    words = list(link.role or link.target)
+    if _many(link.target_quantity):
+        words[-1] = plural(words[-1])
+    return camel_case([name, *words])
+
+
+def _unused(name: str, link: LinkDraft, taken: list[str]) -> str:
+    if name not in taken:
+        return name
+    longer = camel_case([*link.source, name])
+    if longer not in taken:
+        return longer
+    number = 2
+    while f"{longer}{number}" in taken:
+        number += 1
+    return f"{longer}{number}"

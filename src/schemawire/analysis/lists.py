@@ -1,0 +1,159 @@
+"""Lists of noun phrases: "a title, a body and whether it is published".
+
+Knows tagged words and where a list ends because a new clause begins; knows no meaning.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from schemawire.analysis.lexicon import Grammar
+from schemawire.analysis.noun_phrases import Phrase, read_phrase
+from schemawire.analysis.tagging import Word
+
+_LINKS = (("as", "well", "as"), ("along", "with"), ("together", "with"), ("in", "addition", "to"), ("followed", "by"))
+_SEPARATORS = frozenset({",", "and", "or", "&", "/", "plus", "nor", ";"})
+_CONSTRAINT_WORDS = frozenset(
+    {"up", "at", "between", "from", "in", "with", "maximum", "max", "no", "limited", "must", "required", "optional",
+     "unique", "as", "not", "which", "that", "is"}
+)  # fmt: skip
+_PREDICATES = frozenset({"be", "have", "modal", "do"})
+_MAX_TAIL = 14
+
+
+def read_list(
+    words: Sequence[Word], index: int, grammar: Grammar, *, is_subject: bool = False
+) -> tuple[list[Phrase], int] | None:
+    """Return the coordinated phrases that begin at an index, and the index behind the last.
+
+    A phrase behind a separator that has a verb of its own begins the next clause and is left there, unless the list
+    itself is the subject of that verb.
+    """
+    found = read_item(words, index, grammar)
+    if found is None:
+        return None
+    phrases, index = [found[0]], found[1]
+    conjoined_at: int | None = None
+    while True:
+        start = skip_separator(words, index)
+        item = read_item(words, start, grammar) if start > index else None
+        if item is None:
+            return phrases, index
+        if not is_subject and _is_followed_by_verb(words, item[1]):
+            return (phrases[:-1], conjoined_at) if conjoined_at is not None and len(phrases) > 1 else (phrases, index)
+        has_and = any(word.lower in ("and", "or") for word in words[index:start])
+        has_comma = any(word.lower == "," for word in words[index:start])
+        conjoined_at = index if has_and and has_comma and len(phrases) > 1 else None
+        phrases.append(item[0])
+        index = item[1]
+
+
+def read_item(words: Sequence[Word], index: int, grammar: Grammar) -> tuple[Phrase, int] | None:
+    """Return one item of a list: a phrase, or a clause that stands for a field ("whether …", "how many …")."""
+    if index >= len(words):
+        return None
+    lower = words[index].lower
+    if lower == "whether":
+        return _read_whether(words, index)
+    if lower == "how" and index + 1 < len(words) and words[index + 1].lower in ("many", "much", "long", "often"):
+        return _read_how_many(words, index, grammar)
+    if lower in ("both", "either", "their", "its") and words[index].tag == "adv":
+        index += 1
+    found = read_phrase(words, index, grammar)
+    if found is None:
+        return None
+    phrase, after = found
+    return _read_tail(phrase, words, after)
+
+
+def skip_separator(words: Sequence[Word], index: int) -> int:
+    """Return the index behind the commas and conjunctions at an index; the index itself where there is none."""
+    while index < len(words):
+        if words[index].lower in _SEPARATORS:
+            index += 1
+            continue
+        if words[index].tag == "adv" and index and words[index - 1].lower in _SEPARATORS:
+            index += 1  # "a title, optionally a subtitle": the adverb is read again from the span
+            continue
+        link = next((link for link in _LINKS if tuple(w.lower for w in words[index : index + len(link)]) == link), None)
+        if link is None:
+            return index
+        index += len(link)
+    return index
+
+
+def _is_followed_by_verb(words: Sequence[Word], index: int) -> bool:
+    while index < len(words) and words[index].tag == "adv":
+        index += 1
+    if index >= len(words):
+        return False
+    word = words[index]
+    return word.tag in _PREDICATES or (word.tag == "verb" and word.form in ("base", "s"))
+
+
+def _read_whether(words: Sequence[Word], index: int) -> tuple[Phrase, int] | None:
+    """Read "whether it is published" as the boolean "published"."""
+    end = index + 1
+    while end < len(words) and words[end].lower not in (",", ".", ";", "and", "when", "?"):
+        end += 1
+    content = [word for word in words[index + 1 : end] if word.lower not in ("or", "not")]
+    predicate = next((i for i, word in enumerate(content) if word.tag in ("be", "have", "modal")), None)
+    kept = content[predicate + 1 :] if predicate is not None else [word for word in content if word.tag != "pron"]
+    naming = tuple(word.lower for word in kept if word.tag not in ("be", "det", "adv", "have", "pron", "punct"))
+    if not naming:
+        return None
+    if len(naming) == 1 and kept[0].tag in ("adj", "verb", "noun"):
+        naming = ("is", *naming)
+    return Phrase(words=naming[:6], start=words[index].token.start, end=words[end - 1].token.end, hint="boolean"), end
+
+
+def _read_how_many(words: Sequence[Word], index: int, grammar: Grammar) -> tuple[Phrase, int] | None:
+    found = read_phrase(words, index + 2, grammar)
+    if found is None or not found[0].words:
+        return None
+    phrase, end = found
+    while end < len(words) and words[end].lower not in (",", ".", ";", "and"):
+        end += 1
+    naming = ("number", "of", *phrase.words)
+    return replace(
+        phrase, words=naming, hint="integer", start=words[index].token.start, end=words[end - 1].token.end
+    ), end
+
+
+def _read_tail(phrase: Phrase, words: Sequence[Word], index: int) -> tuple[Phrase, int]:
+    """Take the words that limit a field ("of up to 200 characters", "between 1 and 5") into its tail."""
+    start = index
+    if index < len(words) and words[index].lower == "of":
+        index += 1
+    if index >= len(words) or words[index].lower not in _CONSTRAINT_WORDS or not _has_number(words, index):
+        return phrase, start
+    end = index
+    while end < len(words) and end - index < _MAX_TAIL and not _ends_tail(words, end, index):
+        end += 1
+    return replace(phrase, tail=tuple(words[index:end]), end=words[end - 1].token.end), end
+
+
+def _has_number(words: Sequence[Word], index: int) -> bool:
+    """Only limits with a number are taken here: "at most 5", "between 1 and 5", "from 0 to 10"."""
+    window = words[index : index + 5]
+    return words[index].lower in (
+        "up",
+        "between",
+        "from",
+        "at",
+        "maximum",
+        "max",
+        "with",
+        "no",
+        "limited",
+        "in",
+    ) and any(word.tag == "num" for word in window)
+
+
+def _ends_tail(words: Sequence[Word], position: int, start: int) -> bool:
+    lower = words[position].lower
+    if lower in (",", ".", ";", ")", "("):
+        return True
+    between = any(word.lower == "between" for word in words[start:position])
+    if lower == "and":
+        return not between or sum(word.tag == "num" for word in words[start:position]) != 1
+    return words[position].tag in _PREDICATES

@@ -1,0 +1,193 @@
+"""Noun phrases: what is spoken of, how many, whose, and what stands in brackets behind it.
+
+Knows tagged words; knows no clause.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from schemawire.analysis.lexicon import Grammar
+from schemawire.analysis.naming import is_plural
+from schemawire.analysis.quantifiers import Quantity, read_quantity
+from schemawire.analysis.tagging import Word
+
+Mark = Literal["optional", "required", "unique"]
+Hint = Literal["", "boolean", "integer"]
+
+_WINDOW = 8
+_MAX_PHRASE = 8
+_OF_NOUNS = frozenset({"number", "date", "type", "kind", "name", "place", "time", "amount", "level", "year", "state", "cause",
+                       "reason", "mode", "method", "status", "rate", "degree", "point", "terms", "title", "total", "duration",
+                       "size", "length", "color", "colour", "list", "percentage", "unit", "country", "city", "day", "proof"})  # fmt: skip
+
+_UNITS = frozenset({"characters", "chars", "letters", "digits", "words", "character"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Phrase:
+    """One noun phrase.
+
+    `words` are the naming words, lower case, without determiner and empty adjectives; `marks` what those said.
+    """
+
+    words: tuple[str, ...]
+    start: int
+    end: int
+    quantity: Quantity | None = None
+    determiner: str = ""
+    plural: bool = False
+    marks: frozenset[Mark] = frozenset()
+    owner: "Phrase | None" = None
+    of: "Phrase | None" = None
+    pronoun: str = ""
+    bracket: tuple[Word, ...] = ()
+    tail: tuple[Word, ...] = ()
+    """Words behind the phrase that may constrain it ("up to 200 characters")."""
+    hint: Hint = ""
+    capitalised: bool = False
+
+    @property
+    def head(self) -> str:
+        """The last naming word, or the empty string of a pronoun."""
+        return self.words[-1] if self.words else ""
+
+    @property
+    def is_many(self) -> bool:
+        """Whether it speaks of more than one."""
+        return self.quantity.is_many if self.quantity else self.plural
+
+
+def read_phrase(words: Sequence[Word], index: int, grammar: Grammar) -> tuple[Phrase, int] | None:
+    """Return the noun phrase that begins at an index, and the index behind it."""
+    if index >= len(words):
+        return None
+    if words[index].tag == "pron":
+        token = words[index].token
+        return Phrase(words=(), start=token.start, end=token.end, pronoun=token.lower), index + 1
+    found = _read_simple(words, index, grammar)
+    if found is None:
+        return None
+    phrase, index = found
+    phrase, index = _read_owned(phrase, words, index, grammar)
+    phrase, index = _read_bracket(phrase, words, index)
+    phrase, index = _read_of(phrase, words, index, grammar)
+    if not phrase.bracket:
+        phrase, index = _read_bracket(phrase, words, index)
+    return phrase, index
+
+
+def _read_simple(words: Sequence[Word], index: int, grammar: Grammar) -> tuple[Phrase, int] | None:
+    start, begin = index, words[index].token.start
+    quantity, determiner = None, ""
+    if words[index].tag == "det" and not words[index].lower in ("each", "every", "a", "an"):
+        determiner = words[index].lower
+    reading = read_quantity([word.lower for word in words[index : index + _WINDOW]], grammar)
+    if reading is not None:
+        quantity, length = reading
+        index += length
+        determiner = quantity.word
+        index = _skip_partitive(words, index)
+    while index < len(words) and words[index].tag == "det":
+        determiner = determiner or words[index].lower
+        index += 1
+    if quantity is None and index > start:
+        inner = read_quantity([word.lower for word in words[index : index + _WINDOW]], grammar)
+        if inner is not None:
+            quantity, length = inner
+            index += length
+    return _read_naming(words, index, grammar, begin, quantity, determiner)
+
+
+def _skip_partitive(words: Sequence[Word], index: int) -> int:
+    """Step over the "of the" in "one of the"."""
+    if index + 1 < len(words) and words[index].lower == "of" and words[index + 1].tag == "det":
+        return index + 2
+    return index
+
+
+def _read_naming(
+    words: Sequence[Word], index: int, grammar: Grammar, begin: int, quantity: Quantity | None, determiner: str
+) -> tuple[Phrase, int] | None:
+    naming: list[str] = []
+    marks: set[Mark] = set()
+    capitalised = False
+    end = begin
+    first = index
+    while index < len(words) and len(naming) < _MAX_PHRASE and _continues(words, index, bool(naming)):
+        word = words[index]
+        mark = _mark_of(word.lower, grammar)
+        if mark:
+            marks.add(mark)
+        if not _is_empty(word, grammar):
+            naming.append(word.token.text if _is_identifier(word.token.text) else word.lower)
+            capitalised = word.token.text[:1].isupper() and index > 0
+        end = word.token.end
+        index += 1
+    if index == first or not naming:
+        return None
+    return Phrase(
+        words=tuple(naming), start=begin, end=end, quantity=quantity, determiner=determiner,
+        plural=is_plural(naming[-1].lower()), marks=frozenset(marks), capitalised=capitalised,
+    ), index  # fmt: skip
+
+
+def _continues(words: Sequence[Word], index: int, has_name: bool) -> bool:
+    word = words[index]
+    if word.tag == "adv":  # "a newly hired employee": an adverb before an adjective belongs to the phrase
+        return not has_name and index + 1 < len(words) and words[index + 1].tag == "adj"
+    if word.tag == "num":
+        return has_name and word.lower[0].isdigit() and index + 1 < len(words) and words[index + 1].tag == "noun"
+    return word.tag in ("noun", "adj")
+
+
+def _is_identifier(text: str) -> bool:
+    return "_" in text or (text[1:] != text[1:].lower() and text != text.upper())
+
+
+def _mark_of(word: str, grammar: Grammar) -> Mark | None:
+    if grammar.is_in(word, "optional_words"):
+        return "optional"
+    if grammar.is_in(word, "required_words"):
+        return "required"
+    return "unique" if grammar.is_in(word, "unique_words") else None
+
+
+def _is_empty(word: Word, grammar: Grammar) -> bool:
+    return word.tag in ("adv", "num") or (word.tag == "adj" and grammar.is_in(word.lower, "empty_adjectives"))
+
+
+def _read_owned(phrase: Phrase, words: Sequence[Word], index: int, grammar: Grammar) -> tuple[Phrase, int]:
+    """Read what follows a possessive: "an author's name" is a name whose owner is the author."""
+    if index >= len(words) or words[index].tag != "poss":
+        return phrase, index
+    found = _read_naming(words, index + 1, grammar, phrase.start, None, phrase.determiner)
+    if found is None:
+        return phrase, index + 1
+    return replace(found[0], owner=phrase), found[1]
+
+
+def _read_of(phrase: Phrase, words: Sequence[Word], index: int, grammar: Grammar) -> tuple[Phrase, int]:
+    if index >= len(words) or words[index].lower != "of" or index + 1 >= len(words):
+        return phrase, index
+    inner = _read_simple(words, index + 1, grammar)
+    if inner is None or inner[0].head in _UNITS:
+        return phrase, index
+    of, after = _read_owned(*inner[:1], words, inner[1], grammar)
+    if phrase.head in _OF_NOUNS and not of.determiner and of.quantity is None:
+        joined = (*phrase.words, "of", *of.words)  # "date of birth" is one name
+        hint: Hint = "integer" if phrase.head == "number" else ""
+        return replace(phrase, words=joined, end=of.end, hint=hint, plural=phrase.plural), after
+    return replace(phrase, of=of, end=of.end), after
+
+
+def _read_bracket(phrase: Phrase, words: Sequence[Word], index: int) -> tuple[Phrase, int]:
+    if index >= len(words) or words[index].lower not in ("(", "["):
+        return phrase, index
+    depth = 0
+    for position in range(index, len(words)):
+        depth += (words[position].lower in ("(", "[")) - (words[position].lower in (")", "]"))
+        if depth == 0:
+            inside = tuple(words[index + 1 : position])
+            return replace(phrase, bracket=inside, end=words[position].token.end), position + 1
+    return replace(phrase, bracket=tuple(words[index + 1 :]), end=words[-1].token.end), len(words)

@@ -1,0 +1,86 @@
+"""The analyser that needs nothing but the install: patterns, a lexicon, no model.
+
+Knows the tiers that are installed; knows no rule of language.
+"""
+
+import asyncio
+
+from schemawire.analysis.analyser import AnalysisOptions, Draft
+from schemawire.analysis.build import build_draft, to_schema
+from schemawire.analysis.facts import Fact
+from schemawire.analysis.lexicon import load_lexicon
+from schemawire.analysis.patterns import read_facts
+from schemawire.errors import SchemaInvalid
+from schemawire.schema import Issue
+
+_EXAMPLE = 'such as "Create a blog system with posts and comments" or "A post has a title and a body"'
+_THREAD_FROM = 5_000
+"""Characters from which reading moves to a thread: below, it takes a few milliseconds."""
+_DEFAULTS = AnalysisOptions()
+
+
+class OfflineAnalyser:
+    """Turns plain English into a draft without any model; the same text always gives the same draft."""
+
+    def __init__(self, language: str = "english") -> None:
+        self._lexicon = load_lexicon(language)
+
+    async def analyze(self, description: str, *, options: AnalysisOptions = _DEFAULTS) -> Draft:
+        """Return the draft of a description; a long one is read in a thread.
+
+        Args:
+            description: plain words, 1 to `options.max_length` characters.
+            options: what to add to what the text says.
+
+        Raises:
+            SchemaInvalid: the description is empty, too long, not text, or nothing in it could be understood.
+
+        *Cancelled:* nothing was stored; a thread that reads a long text ends by itself.
+        """
+        if isinstance(description, str) and len(description) < _THREAD_FROM:
+            return self.analyze_text(description, options=options)
+        return await asyncio.to_thread(self.analyze_text, description, options=options)
+
+    def analyze_text(self, description: str, *, options: AnalysisOptions = _DEFAULTS) -> Draft:
+        """Return the draft of a description, without an event loop.
+
+        Raises:
+            SchemaInvalid: as in `analyze`.
+        """
+        _refuse_unreadable(description, options.max_length)
+        facts = read_facts(description, self._lexicon)
+        facts = facts or _read_single_phrase(description)
+        draft = build_draft(facts, self._lexicon, options)
+        if not draft.entities:
+            raise _refusal(
+                "nothing_recognised",
+                "nothing in the description could be read as a thing with fields or relationships",
+                f"Name the things and what they have, {_EXAMPLE}.",
+            )
+        schema = to_schema(draft, description)
+        return Draft(schema=schema, tier="patterns", warnings=tuple(draft.warnings))
+
+
+def _read_single_phrase(description: str) -> list[Fact]:
+    return []
+
+
+def _refuse_unreadable(description: str, max_length: int) -> None:
+    if not isinstance(description, str):
+        raise _refusal("not_text", f"the description is {type(description).__name__}, not text", "Pass a string.")
+    if not description.strip():
+        raise _refusal("empty_description", "the description is empty", f"Write at least one sentence, {_EXAMPLE}.")
+    if len(description) > max_length:
+        size = f"the description has {len(description):,} characters; the limit is {max_length:,}"
+        raise _refusal("description_too_long", size, "Shorten it, split it, or raise `max_length`.")
+    if "\0" in description or any("\ud800" <= sign <= "\udfff" for sign in description):
+        raise _refusal(
+            "not_text",
+            "the description holds NUL or half of a surrogate pair, so it is not Unicode text",
+            "Decode the bytes with their real encoding first.",
+        )
+
+
+def _refusal(code: str, message: str, fix: str) -> SchemaInvalid:
+    issue = Issue(code=code, pointer="", message=message, fix=fix)
+    return SchemaInvalid(message, issues=[issue], fix=fix)

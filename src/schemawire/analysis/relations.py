@@ -1,0 +1,286 @@
+"""Clauses to facts: who has, is, belongs to or does what.
+
+Knows clauses and the verbs' groups; knows no schema.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from schemawire.analysis.clauses import Adjunct, Clause
+from schemawire.analysis.context import Context
+from schemawire.analysis.facts import EntityFact, EntityName, Fact, PropertyFact, RelationFact, Source
+from schemawire.analysis.kinds import read_copula
+from schemawire.analysis.lexicon import Verbs
+from schemawire.analysis.noun_phrases import Phrase
+from schemawire.analysis.quantifiers import MANY, ONE, OPTIONAL, SOME, Quantity
+from schemawire.schema.model import RelationshipKind
+
+_LINKING = (
+    "to",
+    "in",
+    "on",
+    "for",
+    "at",
+    "with",
+    "from",
+    "into",
+    "by",
+    "of",
+    "onto",
+    "between",
+    "about",
+    "through",
+    "under",
+)
+_ABOUT = ("for", "of", "about", "on")
+_SURE, _FAIR, _WEAK = 0.9, 0.75, 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class ClauseReader:
+    """Reads the clauses of one text; what it learns of the subject goes to the context."""
+
+    context: Context
+
+    @property
+    def _verbs(self) -> Verbs:
+        return self.context.lexicon.verbs
+
+    def read(self, clause: Clause) -> Iterator[Fact]:
+        """Yield what one clause says."""
+        if clause.negated:
+            return
+        yield from self._read_positive(clause)
+        for subject in clause.subjects[-1:]:
+            name = self.context.resolve(subject)
+            if name is not None and not clause.condition and not subject.owner:
+                self.context.subject = name
+
+    def _read_positive(self, clause: Clause) -> Iterator[Fact]:
+        lemma = clause.lemma
+        if self._is_recording(clause):
+            yield from self._read_recording(clause)
+        elif (
+            clause.passive
+            and (lemma in ("make", "compose", "comprise", "divide", "split"))
+            and clause.behind("of", "into")
+        ):
+            yield from self._read_having(clause, clause.behind("of", "into"), "composition", "consists-of")
+        elif lemma == "consist":
+            yield from self._read_having(clause, clause.behind("of"), "composition", "consists-of")
+        elif lemma == "belong":
+            yield from self._read_linked(clause, clause.behind("to"), "belong", "to", "belongs-to")
+        elif clause.passive and self._verbs.is_in(lemma, "describing") and clause.behind("by", "with"):
+            yield from self._read_description(clause)
+        elif lemma == "be":
+            yield from read_copula(clause, self.context)
+        elif not clause.passive and self._verbs.is_in(lemma, "having") and self._reads_as_having(clause):
+            yield from self._read_having(clause, clause.objects, "association", "has")
+        else:
+            yield from self._read_verb(clause)
+
+    def _reads_as_having(self, clause: Clause) -> bool:
+        """A person who records or provides something need not own it as a field, but most often does."""
+        return bool(clause.objects)
+
+    def _is_recording(self, clause: Clause) -> bool:
+        if not self._verbs.is_in(clause.lemma, "recording"):
+            return False
+        if clause.passive:
+            agents = clause.behind("by")
+            return not agents or all(self.context.is_system(agent) for agent in agents)
+        return bool(clause.subjects) and all(self.context.is_system(subject) for subject in clause.subjects)
+
+    def _read_recording(self, clause: Clause) -> Iterator[Fact]:
+        """The system stores something: fields of what stands behind "of" or "for each", else things."""
+        listed = clause.subjects if clause.passive else clause.objects
+        listed = _unwrap(listed)
+        owner = self._recording_owner(clause, listed)
+        for phrase in listed:
+            own = self.context.owner_of(phrase) or owner
+            if own is not None:
+                source = _source(phrase, "recorded", _SURE)
+                bare = replace(phrase, of=None, owner=None)
+                yield PropertyFact(owner=own, phrase=bare, source=source, optional=clause.modality == "optional")
+            elif (name := self.context.name(phrase)) is not None and not clause.passive:
+                yield EntityFact(words=name, source=_source(phrase, "managed", _SURE), strength="declared")
+                yield from self._bracketed(name, phrase)
+
+    def _recording_owner(self, clause: Clause, listed: tuple[Phrase, ...]) -> EntityName | None:
+        for adjunct in (*clause.fronted, *clause.adjuncts):
+            if adjunct.preposition in _ABOUT and adjunct.phrases:
+                return self.context.resolve(adjunct.phrases[-1])
+        last = listed[-1] if listed else None
+        return self.context.owner_of(last) if last is not None and (last.of or last.owner) else None
+
+    def _bracketed(self, name: EntityName, phrase: Phrase) -> Iterator[Fact]:
+        if phrase.bracket:
+            yield PropertyFact(owner=name, phrase=phrase, source=_source(phrase, "bracket", _SURE))
+
+    def _read_having(
+        self, clause: Clause, objects: tuple[Phrase, ...], kind: RelationshipKind, rule: str
+    ) -> Iterator[Fact]:
+        fronted = [phrase for adjunct in clause.fronted if adjunct.preposition == "for" for phrase in adjunct.phrases]
+        for subject in clause.subjects:
+            owner = self.context.resolve(subject)
+            if owner is None and fronted:
+                owner = self.context.resolve(fronted[-1])
+            if owner is None:
+                continue
+            self.context.subject = owner
+            yield EntityFact(words=owner, source=_source(subject, "subject", _FAIR), strength="stated")
+            for phrase in _unwrap(objects):
+                yield self._property(owner, phrase, subject, clause, kind=kind, rule=rule)
+
+    def _property(
+        self, owner: EntityName, phrase: Phrase, subject: Phrase, clause: Clause, *, kind: RelationshipKind, rule: str
+    ) -> PropertyFact:
+        source = Source(min(subject.start, phrase.start), phrase.end, rule, _SURE)
+        return PropertyFact(
+            owner=owner, phrase=phrase, source=source, kind=kind, relational=kind == "composition",
+            optional=clause.modality == "optional", required=clause.modality == "required",
+            each=subject.determiner in ("each", "every"),
+        )  # fmt: skip
+
+    def _read_description(self, clause: Clause) -> Iterator[Fact]:
+        rule = f"{clause.lemma}-by"
+        for subject in clause.subjects:
+            owner = self.context.resolve(subject)
+            if owner is None:
+                continue
+            yield EntityFact(words=owner, source=_source(subject, "subject", _FAIR), strength="stated")
+            for phrase in clause.behind("by", "with"):
+                marks = phrase.marks | ({"unique", "required"} if clause.lemma == "identify" else set())
+                marked = replace(phrase, marks=frozenset(marks))
+                yield PropertyFact(
+                    owner=owner, phrase=marked, source=Source(subject.start, phrase.end, rule, _SURE),
+                    optional=clause.modality == "optional",
+                )  # fmt: skip
+
+    def _read_verb(self, clause: Clause) -> Iterator[Fact]:
+        lemma = next((verb for verb in clause.verbs if not self._verbs.is_in(verb, "idle")), None)
+        if clause.passive:
+            yield from self._read_passive(clause, lemma or clause.lemma)
+            return
+        if lemma is not None and clause.objects:
+            yield from self._read_linked(clause, clause.objects, lemma, "", "verb")
+            yield from self._read_object_links(clause, lemma)
+        elif lemma is not None:
+            for adjunct in clause.adjuncts[:1]:
+                if adjunct.preposition in _LINKING:
+                    yield from self._read_linked(
+                        clause, adjunct.phrases, lemma, adjunct.preposition, "verb-preposition"
+                    )
+
+    def _read_object_links(self, clause: Clause, lemma: str) -> Iterator[Fact]:
+        """ "Staff assigns buses to routes" says something of buses and routes, too."""
+        for adjunct in clause.adjuncts[:1]:
+            if adjunct.preposition in ("to", "on", "in", "for", "into", "about") and len(clause.objects) == 1:
+                yield from self._link(clause.objects[0], adjunct, lemma, clause)
+
+    def _link(self, phrase: Phrase, adjunct: Adjunct, lemma: str, clause: Clause) -> Iterator[Fact]:
+        source_words = self.context.resolve(phrase)
+        for other in adjunct.phrases[:2]:
+            target = self.context.resolve(other)
+            if source_words is None or target is None or source_words == target:
+                continue
+            yield RelationFact(
+                source_words=source_words, target_words=target, verb=lemma, particle=adjunct.preposition,
+                source=Source(phrase.start, other.end, "object-preposition", _WEAK),
+                source_quantity=MANY, target_quantity=_counted(other, clause, default=ONE),
+            )  # fmt: skip
+
+    def _read_passive(self, clause: Clause, lemma: str) -> Iterator[Fact]:
+        agents = clause.behind("by")
+        for agent in agents:
+            for subject in clause.subjects:
+                yield from self._agent(agent, subject, lemma, clause)
+        others = [a for a in clause.adjuncts if a.preposition != "by" and a.preposition in _LINKING]
+        for adjunct in others[:1]:
+            yield from self._read_linked(clause, adjunct.phrases, lemma, adjunct.preposition, "passive-preposition")
+
+    def _agent(self, agent: Phrase, subject: Phrase, lemma: str, clause: Clause) -> Iterator[Fact]:
+        doer, done = self.context.resolve(agent), self.context.resolve(subject)
+        if doer is None or done is None:
+            return
+        yield RelationFact(
+            source_words=doer, target_words=done, verb=lemma,
+            source=Source(min(subject.start, agent.start), max(agent.end, subject.end), "passive-by", _SURE),
+            source_quantity=_counted(agent, clause, default=None), target_quantity=None if subject.determiner else MANY,
+        )  # fmt: skip
+
+    def _read_linked(
+        self, clause: Clause, others: tuple[Phrase, ...], lemma: str, particle: str, rule: str
+    ) -> Iterator[Fact]:
+        confidence = _SURE if rule != "passive-preposition" else _FAIR
+        for subject in clause.subjects:
+            doer = self.context.resolve(subject)
+            if doer is None:
+                continue
+            for other in _unwrap(others):
+                target = self.context.resolve(other)
+                if target is None or other.owner is not None:
+                    continue
+                yield RelationFact(
+                    source_words=doer, target_words=target, verb=lemma, particle=particle,
+                    source=Source(min(subject.start, other.start), other.end, rule, confidence),
+                    source_quantity=_subject_count(subject, particle),
+                    target_quantity=self._target_count(other, clause, subject, particle),
+                )  # fmt: skip
+
+    def _target_count(self, other: Phrase, clause: Clause, subject: Phrase, particle: str) -> Quantity | None:
+        each = subject.determiner in ("each", "every")
+        singular = not other.is_many and other.determiner in ("a", "an", "the", "another", "")
+        if singular and not particle and not each and self._verbs.is_in(clause.lemma, "creating"):
+            return MANY  # "a customer places an order": the next day another one
+        if singular and not particle and not each and clause.modality == "optional":
+            return MANY
+        return _counted(other, clause, default=None)
+
+
+def _counted(phrase: Phrase, clause: Clause, default: Quantity | None) -> Quantity | None:
+    """Return how many a phrase speaks of, lowered to none where the clause says may, raised where it says must."""
+    quantity = phrase.quantity
+    if quantity is None:
+        if phrase.plural:
+            return SOME if clause.modality == "required" else MANY
+        quantity = ONE if phrase.determiner or default is ONE else default
+    if quantity is None:
+        return None
+    if clause.modality == "optional" and quantity.low == 1:
+        return OPTIONAL if quantity.high == 1 else replace(quantity, low=0)
+    if clause.modality == "required" and quantity.low == 0 and quantity.high is None:
+        return SOME
+    return quantity
+
+
+def _subject_count(subject: Phrase, particle: str) -> Quantity | None:
+    """The number before a subject counts subjects per object only when it is a real number."""
+    quantity = subject.quantity
+    if quantity is None or quantity.word in ("a", "an", "each", "every", "another", "one", "all", "any", "some", "no"):
+        return MANY if particle == "to" else None
+    return quantity
+
+
+def _unwrap(phrases: tuple[Phrase, ...]) -> tuple[Phrase, ...]:
+    """Step through words that only introduce: "keeps track of books", "a list of books"."""
+    unwrapped = []
+    for phrase in phrases:
+        if phrase.of is not None and phrase.head in (
+            "track",
+            "list",
+            "record",
+            "set",
+            "collection",
+            "catalog",
+            "catalogue",
+        ):
+            inner = phrase.of
+            many = phrase.head != "track"
+            phrase = replace(inner, quantity=inner.quantity or (MANY if many else None), start=phrase.start)
+        unwrapped.append(phrase)
+    return tuple(unwrapped)
+
+
+def _source(phrase: Phrase, rule: str, confidence: float) -> Source:
+    return Source(phrase.start, phrase.end, rule, confidence)

@@ -1,0 +1,227 @@
+"""Word classes of a sentence's tokens, decided by closed lists, verb forms and position.
+
+Knows one sentence at a time; knows no phrase or meaning. One pass from left to right.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from schemawire.analysis.lexicon import Lexicon, VerbForm
+from schemawire.analysis.naming import is_plural
+from schemawire.analysis.sentences import Token
+
+Tag = Literal[
+    "det", "num", "adj", "noun", "verb", "be", "have", "do", "modal", "neg", "adv", "prep", "to", "conj", "pron",
+    "rel", "sub", "poss", "punct",
+]  # fmt: skip
+
+_CLOSED: tuple[tuple[str, Tag], ...] = (
+    ("be", "be"), ("have", "have"), ("do", "do"), ("modals", "modal"), ("negations", "neg"), ("pronouns", "pron"),
+    ("articles", "det"), ("conjunctions", "conj"), ("adverbs", "adv"), ("prepositions", "prep"),
+    ("subordinators", "sub"),
+)  # fmt: skip
+_QUANTIFIERS = frozenset(
+    {"each", "every", "many", "multiple", "several", "some", "any", "all", "numerous", "no", "both", "few", "more"}
+)
+_RELATIVE = frozenset({"that", "which", "who", "whom"})
+_STARTS_PHRASE: frozenset[Tag] = frozenset({"det", "num", "adj", "noun", "pron"})
+_SUBJECT_ENDS: frozenset[Tag] = frozenset({"noun", "pron", "rel"})
+_CAUSATIVE = frozenset({"let", "make", "help", "have"})
+_THIRD_PERSON = frozenset({"it", "he", "she", "who", "that", "which"})
+_BASE_PERSON = frozenset({"they", "we", "you", "i", "who", "that", "which"})
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A token with its class; a verb also with its lemma and form (base, s, past, ing)."""
+
+    token: Token
+    tag: Tag
+    lemma: str
+    form: str = ""
+
+    @property
+    def lower(self) -> str:
+        """The token in lower case."""
+        return self.token.lower
+
+
+class _State:
+    """What has been seen of the clause so far.
+
+    `finite`: a finite verb stands in it. `fresh`: the phrase being read follows a boundary, so it may be a new subject.
+    """
+
+    def __init__(self) -> None:
+        self.finite = False
+        self.fresh = True
+        self.expects_base = False
+        self.previous: Word | None = None
+
+    def see(self, word: Word) -> None:
+        match word.tag:
+            case "rel" | "sub":
+                self.finite, self.fresh = False, True
+            case "conj":
+                self.fresh = True
+            case "punct":
+                self.finite = self.finite and word.lower not in (":", ";", "-", "–", "—")
+                self.fresh = True
+            case "be" | "have" | "do" | "modal":
+                self.finite, self.fresh = True, False
+            case "verb":
+                self.finite = word.form == "ing" or word.lemma not in _CAUSATIVE
+                self.fresh = not self.finite
+            case "prep":
+                self.fresh = False
+        if word.tag not in ("adv", "neg", "conj", "punct", "verb"):
+            self.expects_base = word.tag in ("modal", "to", "do")
+        elif word.tag == "verb":
+            self.expects_base = self.expects_base and word.form == "base"
+        if word.tag != "adv":
+            self.previous = word
+
+
+def tag_words(tokens: Sequence[Token], lexicon: Lexicon) -> tuple[Word, ...]:
+    """Return the tokens of one sentence with their classes."""
+    state = _State()
+    words = []
+    for index, token in enumerate(tokens):
+        following = tokens[index + 1].lower if index + 1 < len(tokens) else ""
+        word = _classify(token, following, state, lexicon)
+        state.see(word)
+        words.append(word)
+    return tuple(words)
+
+
+def _classify(token: Token, following: str, state: _State, lexicon: Lexicon) -> Word:
+    form = lexicon.verbs.forms.get(token.lower)
+    if form is not None and _is_verb(form, following, state, lexicon):
+        return Word(token, "verb", form.lemma, form.form)
+    tag = _closed_tag(token, following, state, lexicon)
+    if tag:
+        lemma = {"have": "have", "be": "be"}.get(tag, token.lower)
+        return Word(token, tag, lemma)
+    if form is not None and form.form == "past" and token.lower not in lexicon.nouns.types:
+        return Word(token, "adj", token.lower)
+    if lexicon.grammar.is_in(token.lower, "adjectives") or lexicon.grammar.is_in(token.lower, "empty_adjectives"):
+        return Word(token, "adj", token.lower)
+    return Word(token, "noun", token.lower)
+
+
+def _closed_tag(token: Token, following: str, state: _State, lexicon: Lexicon) -> Tag | None:
+    lower, previous = token.lower, state.previous
+    if lower == "'s" or (
+        lower == "'" and previous is not None and previous.tag == "noun" and previous.lower[-1] == "s"
+    ):
+        return "poss"
+    if not token.is_word:
+        return "conj" if lower == "&" else "punct"
+    if lower[0].isdigit() or (lower in lexicon.grammar.numbers and following not in ("time",)):
+        return "num"
+    if (
+        lower in _RELATIVE
+        and previous is not None
+        and (previous.tag in ("noun", "adj") or previous.lower in (",", ")"))
+    ):
+        return "rel"
+    if lower == "to" and _is_base(following, lexicon) and not (previous is not None and previous.lemma == "belong"):
+        return "to"
+    if lower in _QUANTIFIERS:
+        return "det"
+    found = next((tag for group, tag in _CLOSED if lexicon.grammar.is_in(lower, group)), None)
+    if found is None and lower.endswith("ly") and len(lower) > 4 and not lexicon.grammar.is_in(lower, "not_adverbs"):
+        return "adv"
+    return found
+
+
+def _is_base(word: str, lexicon: Lexicon) -> bool:
+    form = lexicon.verbs.forms.get(word)
+    return word == "be" or (form is not None and form.form == "base")
+
+
+def _is_verb(form: VerbForm, following: str, state: _State, lexicon: Lexicon) -> bool:
+    previous = state.previous
+    if previous is not None and previous.tag in ("det", "adj", "num", "poss") and previous.lower not in _RELATIVE:
+        return False
+    if form.lemma == "have":
+        return False  # has its own class: it may be an auxiliary
+    match form.form:
+        case "base":
+            return _is_base_verb(form, following, state, lexicon)
+        case "s":
+            return _is_third_person(form, following, state, lexicon)
+        case "past":
+            return _is_past_verb(following, state, lexicon)
+    return _is_gerund(following, state, lexicon)
+
+
+def _starts_phrase(word: str, lexicon: Lexicon) -> bool:
+    """Return whether a word can begin an object: a determiner, number, quantifier, adjective or plural noun."""
+    grammar = lexicon.grammar
+    groups = ("articles", "adjectives", "empty_adjectives")
+    if word in _QUANTIFIERS or word in grammar.numbers or word[:1].isdigit():
+        return True
+    if any(grammar.is_in(word, group) for group in groups) or word in ("at", "up", "exactly", "only", "zero"):
+        return True
+    return word.isalpha() and is_plural(word)
+
+
+def _is_base_verb(form: VerbForm, following: str, state: _State, lexicon: Lexicon) -> bool:
+    previous = state.previous
+    if previous is None:
+        return form.lemma in lexicon.grammar.request_verbs or _starts_phrase(following, lexicon)
+    if state.expects_base:
+        if previous.tag in ("modal", "to", "do", "neg"):
+            return True
+        return previous.tag in ("conj", "punct", "verb") and following not in (".", ")", "")
+    subject = previous.lower in _BASE_PERSON or (previous.tag == "noun" and is_plural(previous.lower))
+    if not subject:
+        if previous.tag not in ("conj", "punct") or form.lemma in lexicon.verbs.ambiguous:
+            return False
+        return form.lemma in lexicon.grammar.request_verbs or _starts_phrase(following, lexicon)
+    if form.lemma not in lexicon.verbs.ambiguous:
+        return True
+    return (not state.finite or state.fresh) and following not in (",", ".", ")", "and", "or", "", ":")
+
+
+def _is_third_person(form: VerbForm, following: str, state: _State, lexicon: Lexicon) -> bool:
+    previous = state.previous
+    if previous is None:
+        return False
+    if previous.tag == "conj":
+        return state.finite and form.lemma not in lexicon.verbs.ambiguous
+    subject = previous.lower in _THIRD_PERSON or previous.tag in _SUBJECT_ENDS or previous.lower in (")", ",")
+    if not subject or (previous.tag == "noun" and is_plural(previous.lower) and form.lemma in lexicon.verbs.ambiguous):
+        return False
+    if form.lemma not in lexicon.verbs.ambiguous:
+        return True
+    if previous.lower in (")", ","):
+        return False
+    phrase = _starts_phrase(following, lexicon) or lexicon.grammar.is_in(following, "prepositions")
+    return (not state.finite or state.fresh) and (phrase or (following.isalpha() and not state.finite))
+
+
+def _is_past_verb(following: str, state: _State, lexicon: Lexicon) -> bool:
+    previous = state.previous
+    if previous is None:
+        return False
+    if previous.tag in ("be", "have", "neg") or (previous.tag in ("conj", "punct") and state.expects_base):
+        return True
+    if previous.tag in ("conj", "punct") and following in ("by", "to", "from", "in", "on", "as", "at", "for", "."):
+        return state.finite
+    if previous.tag not in _SUBJECT_ENDS and previous.lower != ")":
+        return previous.tag == "verb" and previous.form == "past"
+    return lexicon.grammar.is_in(following, "prepositions") or (not state.finite and _starts_phrase(following, lexicon))
+
+
+def _is_gerund(following: str, state: _State, lexicon: Lexicon) -> bool:
+    previous = state.previous
+    if previous is None:
+        return _starts_phrase(following, lexicon)
+    if previous.tag == "be":
+        return True
+    if previous.tag in ("prep", "noun", "sub", "conj", "punct", "verb"):
+        return _starts_phrase(following, lexicon) or (previous.tag == "prep" and following.isalpha())
+    return False
