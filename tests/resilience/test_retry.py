@@ -331,7 +331,7 @@ def test_cancellation_at_every_await_discards_what_was_held() -> None:
             )
 
         async def call(self, context: Context) -> int:
-            status = await self.work()
+            status: int = await self.work()
             self.open += status >= 500
             return status
 
