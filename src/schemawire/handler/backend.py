@@ -15,6 +15,8 @@ from schemawire.transport import Client, Response
 
 M = TypeVar("M", bound=BaseModel)
 
+_JSON = {"Content-Type": "application/json"}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
@@ -80,19 +82,24 @@ class Backend:
 
         Raises:
             Refused: nothing was sent. Failed: it is unknown whether it was done. Rejected: the backend said no.
+            TypeError, ValueError: the body holds something that is not JSON.
 
         *Cancelled:* it is unknown whether the change was made; the same call with the same key finds out.
         """
-        content = {} if body is None else {"json": body}
         response = await self.client.request(
             method,
             path,
-            **content,
+            body=None if body is None else _encode(body),
+            headers=() if body is None else _JSON,
             idempotency_key=idempotency_key or new_key(),
             deadline=deadline,
             retry_until_deadline=True,
         )
         return _accept(response, f"{method} {path}")
+
+
+def _encode(body: dict[str, Any]) -> bytes:
+    return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
 def _accept(response: Response, where: str) -> Exchange:

@@ -7,7 +7,7 @@ from schemawire.analysis import Analyser, AnalysisOptions, Draft, OfflineAnalyse
 from schemawire.events import Listener
 from schemawire.handler.backend import Backend, read_reply
 from schemawire.handler.callbacks import Callback, CallbackEvent, Callbacks
-from schemawire.handler.configuration import build_client, configuration_issues, preset
+from schemawire.handler.configuration import build_client, configuration_issues, resolve_settings
 from schemawire.handler.health import ask_health
 from schemawire.handler.reading import Reading
 from schemawire.handler.results import DomainResult, HealthStatus, StreamSummary
@@ -17,7 +17,7 @@ from schemawire.handler.writing import Writing, batch_body
 from schemawire.protocol import paths
 from schemawire.resilience import CircuitBreakerConfig, RetryConfig
 from schemawire.schema import schema_digest
-from schemawire.settings.client import ClientSettings
+from schemawire.settings.client import ClientSettings, get_preset
 from schemawire.transport import PoolConfig, TimeoutConfig, Wire
 
 
@@ -208,9 +208,9 @@ class DomainSchemaHandler(Reading, Writing, Submitting):
         """Return the preset of an environment: `timeout`, `limits` and `retry_config`.
 
         Raises:
-            ValueError: there is no such environment.
+            ConfigurationInvalid: there is no such environment.
         """
-        return preset(environment)
+        return get_preset(environment)
 
     async def validate_configuration(self) -> dict[str, Any]:
         """Judge the configuration in use, and try to reach the backend.
@@ -232,14 +232,3 @@ class DomainSchemaHandler(Reading, Writing, Submitting):
     async def health_check(self, *, deadline: float = 5.0) -> HealthStatus:
         """Return how the backend is; an unreachable one is an answer, not an error."""
         return await ask_health(self._backend, deadline=deadline)
-
-
-def resolve_settings(
-    settings: ClientSettings | None, *, base_url: str | None, api_key: str | None, environment: str | None
-) -> ClientSettings:
-    """Return the settings with the arguments that were given put over them."""
-    given = {"backend_service_url": base_url, "backend_api_key": api_key, "backend_environment": environment}
-    arguments = {name: value for name, value in given.items() if value is not None}
-    if settings is None:
-        return ClientSettings.load(**arguments)
-    return settings.replace(**arguments) if arguments else settings
