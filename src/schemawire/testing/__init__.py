@@ -6,6 +6,7 @@ from schemawire.testing.cancellation import (
     CancelMoment,
     cancel_at_every_await,
 )
+from schemawire.testing.chaos_proxy import ChaosProxy, ChaosStatistics
 from schemawire.testing.scripted import (
     RecordedCall,
     ScriptedDependency,
@@ -15,6 +16,20 @@ from schemawire.testing.scripted import (
     answer,
     fail,
     hang,
+)
+from schemawire.testing.toxics import (
+    Bandwidth,
+    BlackHole,
+    Corrupt,
+    Delay,
+    Direction,
+    Latency,
+    Reset,
+    Slicer,
+    SlowClose,
+    SlowLoris,
+    Toxic,
+    Truncate,
 )
 from schemawire.testing.virtual_time import (
     VirtualDeadlock,
@@ -26,14 +41,28 @@ from schemawire.testing.virtual_time import (
 )
 
 __all__ = [
+    "Bandwidth",
+    "BlackHole",
     "CancelMoment",
     "CancellationLeak",
     "CancellationReport",
+    "ChaosProxy",
+    "ChaosStatistics",
+    "Corrupt",
+    "Delay",
+    "Direction",
+    "Latency",
     "RecordedCall",
+    "Reset",
     "ScriptExhausted",
     "ScriptedDependency",
     "ScriptedStatistics",
+    "Slicer",
+    "SlowClose",
+    "SlowLoris",
     "Step",
+    "Toxic",
+    "Truncate",
     "VirtualDeadlock",
     "VirtualTimeExceeded",
     "VirtualTimeLoop",
