@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from types import MappingProxyType, TracebackType
 from typing import NamedTuple
@@ -107,6 +108,8 @@ class AdaptiveLimit(Standalone):
         judge: decides what an outcome means.
         listener: hears each refusal.
 
+    Where a body outlives its call (`Context.scope`), the place is held until the body has been read.
+
     *Cancelled:* a waiting call leaves the queue, a running one gives its place back; neither teaches the limit.
     """
 
@@ -145,13 +148,16 @@ class AdaptiveLimit(Standalone):
             try:
                 result = await inner(context)
             except BaseException as error:
+                self._release(context.partition)
                 self._learn(self._judge(context, None, error), error, began, in_flight)
                 raise
-            else:
-                self._learn(self._judge(context, result, None), None, began, in_flight)
-                return result
-            finally:
+            # A long body is no slow answer, but it keeps its place at the backend until it has been read.
+            if context.scope is None:
                 self._release(context.partition)
+            else:
+                context.scope.keep(partial(self._body_ended, context.partition))
+            self._learn(self._judge(context, result, None), None, began, in_flight)
+            return result
 
         return limited
 
@@ -222,6 +228,9 @@ class AdaptiveLimit(Standalone):
                 del self._by_partition[partition]
         if self._waiting:
             self._admit_waiting()
+
+    def _body_ended(self, partition: str, error: BaseException | None) -> None:
+        self._release(partition)
 
     def _admit_waiting(self) -> None:
         """Let in the most important waiters, oldest first, as long as there is room for the one at the head."""
