@@ -159,8 +159,12 @@ class Writing(Telling):
 
 
 def batch_body(project_id: str, operations: Sequence[Document], **options: object) -> dict[str, Any]:
-    """Return the body of a batch request; options without a value are left to the backend's default."""
-    return {"projectId": project_id, "operations": list(operations), **without_none(options)}
+    """Return the body of a batch request; options without a value are left to the backend's default.
+
+    Raises:
+        ValueError: the project id is not one.
+    """
+    return {"projectId": paths.check_project_id(project_id), "operations": list(operations), **without_none(options)}
 
 
 def _read_results(data: object, expected: int) -> tuple[OperationResult, ...]:
