@@ -1,0 +1,160 @@
+"""Durable operations as rows; the legal steps are decided in `service.operations`, here they are only kept."""
+
+import json
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, delete, insert, or_, select, update
+
+from schemawire.service.operations import Operation, OperationState, claim, expire, is_claimable
+from schemawire.service.store.refusals import LeaseLost, OperationMissing
+from schemawire.service.store.tables import operations
+
+RETENTION = 7 * 24 * 3600.0
+"""Seconds for which a finished operation is kept."""
+
+_JSON = ("payload", "result", "error")
+_QUEUED, _RUNNING = OperationState.QUEUED.value, OperationState.RUNNING.value
+
+
+def to_operation(row: Row[Any]) -> Operation:
+    """Return the value of a row of `operations`."""
+    values = dict(row._mapping)
+    for name in _JSON:
+        values[name] = None if values[name] is None else json.loads(values[name])
+    return Operation(**{**values, "state": OperationState(row.state)})
+
+
+def _to_values(operation: Operation) -> dict[str, Any]:
+    values = {column.name: getattr(operation, column.name) for column in operations.c}
+    for name in _JSON:
+        values[name] = None if values[name] is None else json.dumps(values[name])
+    return {**values, "state": operation.state.value}
+
+
+def add_operation(conn: Connection, operation: Operation) -> None:
+    """Store a new operation."""
+    conn.execute(insert(operations).values(**_to_values(operation)))
+
+
+def find_operation(conn: Connection, operation_id: str) -> Operation | None:
+    """Return the operation, or `None`."""
+    row = conn.execute(select(operations).where(operations.c.operation_id == operation_id)).one_or_none()
+    return None if row is None else to_operation(row)
+
+
+def require_operation(conn: Connection, operation_id: str, *, lock: bool = False) -> Operation:
+    """Return the operation; with `lock`, on engines with parallel writers, nobody else changes it before the commit.
+
+    Raises:
+        OperationMissing: there is none.
+    """
+    query = select(operations).where(operations.c.operation_id == operation_id)
+    row = conn.execute(query.with_for_update() if lock else query).one_or_none()
+    if row is None:
+        raise OperationMissing(f"there is no operation {operation_id[:80]!r}")
+    return to_operation(row)
+
+
+def save_operation(conn: Connection, operation: Operation) -> None:
+    """Store an operation's next state."""
+    here = operations.c.operation_id == operation.operation_id
+    conn.execute(update(operations).where(here).values(**_to_values(operation)))
+
+
+def list_operations(
+    conn: Connection,
+    *,
+    project_id: str | None = None,
+    only: frozenset[str] | None = None,
+    state: OperationState | None = None,
+    before: str | None = None,
+    limit: int = 100,
+) -> list[Operation]:
+    """Return operations, newest first.
+
+    Args:
+        conn: a connection.
+        project_id: only those of one project.
+        only: the projects that the caller may see; all where it is not given.
+        state: only those in one state.
+        before: the id of the last operation of the page before.
+        limit: how many at most, 1 to 1,000.
+
+    Raises:
+        OperationMissing: `before` names none.
+    """
+    query = select(operations).order_by(operations.c.created_at.desc(), operations.c.operation_id.desc())
+    if project_id is not None:
+        query = query.where(operations.c.project_id == project_id)
+    if only is not None:
+        query = query.where(operations.c.project_id.in_(sorted(only)))
+    if state is not None:
+        query = query.where(operations.c.state == state.value)
+    if before is not None:
+        last = require_operation(conn, before)
+        older = operations.c.created_at < last.created_at
+        same = and_(operations.c.created_at == last.created_at, operations.c.operation_id < last.operation_id)
+        query = query.where(or_(older, same))
+    return [to_operation(row) for row in conn.execute(query.limit(max(1, min(limit, 1_000))))]
+
+
+def claim_due(conn: Connection, owner: str, *, now: float, lease: float, limit: int) -> list[Operation]:
+    """Take up to `limit` operations that wait and are due, or whose worker's lease has run out, for `owner`.
+
+    The most important first, then the oldest. One whose worker died on its last attempt is parked on the way.
+    """
+    waiting = and_(operations.c.state == _QUEUED, operations.c.available_at <= now)
+    abandoned = and_(operations.c.state == _RUNNING, operations.c.lease_expires_at <= now)
+    query = (
+        select(operations)
+        .where(or_(waiting, abandoned))
+        .order_by(operations.c.priority.desc(), operations.c.available_at, operations.c.operation_id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    taken: list[Operation] = []
+    for row in conn.execute(query).all():
+        operation = to_operation(row)
+        if is_claimable(operation, now):
+            claimed = claim(operation, owner, now=now, lease=lease)
+            save_operation(conn, claimed)
+            taken.append(claimed)
+    return [operation for operation in taken if operation.state is OperationState.RUNNING]
+
+
+def expire_leases(conn: Connection, *, now: float, alive: str) -> int:
+    """End every lease that is not held by `alive`, whose process is known to be the only one; return how many."""
+    query = select(operations).where(operations.c.state == _RUNNING, operations.c.lease_owner != alive)
+    found = [to_operation(row) for row in conn.execute(query).all()]
+    for operation in found:
+        save_operation(conn, expire(operation, now=now))
+    return len(found)
+
+
+def require_lease(conn: Connection, operation_id: str, owner: str) -> Operation:
+    """Return the operation as it stands, if it is running and `owner` holds it.
+
+    Raises:
+        LeaseLost: it was cancelled, or another worker took it over; nothing may be committed for it.
+    """
+    operation = find_operation(conn, operation_id)
+    if operation is None or operation.state is not OperationState.RUNNING or operation.lease_owner != owner:
+        state = "gone" if operation is None else operation.state.value
+        raise LeaseLost(f"operation {operation_id} is {state} and not held by {owner!r}")
+    return operation
+
+
+def next_due(conn: Connection) -> float | None:
+    """Return when the next operation can be claimed at the earliest, or `None` if there is nothing to wait for."""
+    queued = select(operations.c.available_at).where(operations.c.state == _QUEUED)
+    running = select(operations.c.lease_expires_at).where(operations.c.state == _RUNNING)
+    times = [
+        conn.execute(queued.order_by(operations.c.available_at).limit(1)).scalar_one_or_none(),
+        conn.execute(running.order_by(operations.c.lease_expires_at).limit(1)).scalar_one_or_none(),
+    ]
+    return min((time for time in times if time is not None), default=None)
+
+
+def sweep_operations(conn: Connection, *, now: float, keep: float = RETENTION) -> int:
+    """Forget the operations that finished more than `keep` seconds ago, and return how many they were."""
+    return conn.execute(delete(operations).where(operations.c.finished_at < now - keep)).rowcount

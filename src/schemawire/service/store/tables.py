@@ -1,0 +1,179 @@
+"""The tables, in SQL that every engine understands; `migrations/` makes exactly these.
+
+An element's row is valid from one version up to (not including) another, so that any version of a schema is one
+ordered range of rows, and a write costs what it changes. Knows nothing of who reads or writes.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Double,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.types import TypeEngine
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+
+def _ordered(length: int) -> TypeEngine[str]:
+    """Return text that sorts by code point on every engine, as the digest of a schema asks for."""
+    return String(length).with_variant(String(length, collation="C"), "postgresql")
+
+
+def _project() -> TypeEngine[str]:
+    return _ordered(128)
+
+
+def _key() -> TypeEngine[str]:
+    return _ordered(260)  # a rule's key is entity.name, each up to 128
+
+
+store_meta = Table(
+    "store_meta",
+    metadata,
+    Column("store_id", String(32), nullable=False),
+    Column("created_at", Double, nullable=False),
+    PrimaryKeyConstraint("store_id"),
+)
+
+projects = Table(
+    "projects",
+    metadata,
+    Column("project_id", _project(), nullable=False),
+    Column("name", String(128), nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("header", LargeBinary, nullable=False),
+    Column("counts", Text, nullable=False),
+    Column("next_ordinal", BigInteger, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("updated_at", Double, nullable=False),
+    Column("deleted_at", Double),
+    Column("settings", Text, nullable=False),
+    PrimaryKeyConstraint("project_id"),
+)
+
+versions = Table(
+    "versions",
+    metadata,
+    Column("project_id", _project(), nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("parent", String(64)),
+    Column("header", LargeBinary, nullable=False),
+    Column("element_count", BigInteger, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("created_by", Text),
+    Column("session_id", Text),
+    Column("message", Text),
+    PrimaryKeyConstraint("project_id", "version"),  # two writers can never make the same version
+)
+
+elements = Table(
+    "elements",
+    metadata,
+    Column("project_id", _project(), nullable=False),
+    Column("kind_rank", SmallInteger, nullable=False),
+    Column("key", _key(), nullable=False),
+    Column("valid_from", BigInteger, nullable=False),
+    Column("valid_to", BigInteger),  # NULL while it is current
+    Column("ordinal", BigInteger, nullable=False),
+    Column("digest", LargeBinary(32), nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("project_id", "kind_rank", "key", "valid_from"),
+)
+Index(
+    "uq_elements_current",
+    elements.c.project_id,
+    elements.c.kind_rank,
+    elements.c.key,
+    unique=True,
+    sqlite_where=elements.c.valid_to.is_(None),
+    postgresql_where=elements.c.valid_to.is_(None),
+)
+
+element_references = Table(
+    "element_references",
+    metadata,
+    Column("project_id", _project(), nullable=False),
+    Column("refers_to", _key(), nullable=False),
+    Column("kind_rank", SmallInteger, nullable=False),
+    Column("key", _key(), nullable=False),
+    PrimaryKeyConstraint("project_id", "refers_to", "kind_rank", "key"),
+)
+
+idempotency = Table(
+    "idempotency",
+    metadata,
+    Column("principal", String(200), nullable=False),
+    Column("project_id", String(128), nullable=False),
+    Column("route", String(200), nullable=False),
+    Column("key", String(255), nullable=False),
+    Column("request_hash", LargeBinary(32), nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("headers", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("created_at", Double, nullable=False),
+    PrimaryKeyConstraint("principal", "project_id", "route", "key"),
+    Index(None, "created_at"),
+)
+
+operations = Table(
+    "operations",
+    metadata,
+    Column("operation_id", String(32), nullable=False),
+    Column("project_id", _project(), nullable=False),
+    Column("kind", String(64), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("payload", Text, nullable=False),
+    Column("progress", Double, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("max_attempts", Integer, nullable=False),
+    Column("lease_owner", String(128)),
+    Column("lease_expires_at", Double),
+    Column("available_at", Double, nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("session_id", Text),
+    Column("principal", Text),
+    Column("idempotency_key", String(255)),
+    Column("result", Text),
+    Column("error", Text),
+    Column("created_at", Double, nullable=False),
+    Column("updated_at", Double, nullable=False),
+    Column("finished_at", Double),
+    PrimaryKeyConstraint("operation_id"),
+    Index(None, "project_id", "created_at", "operation_id"),
+    Index(None, "created_at", "operation_id"),
+    Index(None, "state", "available_at"),
+    Index(None, "finished_at"),
+)
+
+keys = Table(
+    "keys",
+    metadata,
+    Column("key_id", String(32), nullable=False),
+    Column("sha256", LargeBinary(32), nullable=False),
+    Column("name", String(200), nullable=False),
+    Column("scopes", Text, nullable=False),
+    Column("projects", Text),
+    Column("created_at", Double, nullable=False),
+    Column("expires_at", Double),
+    Column("revoked_at", Double),
+    PrimaryKeyConstraint("key_id"),
+    UniqueConstraint("sha256"),
+)

@@ -1,0 +1,180 @@
+"""Making the next version of a schema from changes, writing only what they change.
+
+Knows nothing of how changes come about, nor of HTTP.
+"""
+
+import json
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, insert, or_, select, update
+
+from schemawire.schema import ELEMENT_KINDS, Change, Changes, DomainSchema, Key, kind_of
+from schemawire.service.store import rows
+from schemawire.service.store.elements import assemble_schema, require_row
+from schemawire.service.store.records import VersionEntry, WriteNote, Written
+from schemawire.service.store.refusals import ProjectExists, ProjectMissing, VersionMoved
+from schemawire.service.store.step import VersionStep
+from schemawire.service.store.tables import elements, projects, versions
+from schemawire.service.store.view import SqlView, parse_element
+
+MAX_CONFLICTS = 100
+"""How many elements a refusal names at most."""
+
+
+def document_order(schema: DomainSchema) -> list[Key]:
+    """Return kind and key of every element in the document's order, for `write_changes`."""
+    return [(kind_of(element), element.key) for element in schema.elements()]
+
+
+def changed_since(conn: Connection, project_id: str, version: int) -> list[Key]:
+    """Return kind and key of every element that was written or removed after a version."""
+    query = (
+        select(elements.c.kind_rank, elements.c.key)
+        .where(
+            elements.c.project_id == project_id,
+            or_(elements.c.valid_from > version, elements.c.valid_to > version),
+        )
+        .distinct()
+        .order_by(elements.c.kind_rank, elements.c.key)
+    )
+    return [(ELEMENT_KINDS[rank], key) for rank, key in conn.execute(query)]
+
+
+def check_expected(
+    conn: Connection, project_id: str, expected_version: int | None, *, touching: Collection[Key] | None = None
+) -> None:
+    """Refuse a write that builds on another version than the newest one.
+
+    Args:
+        conn: a connection inside a write transaction.
+        project_id: the project.
+        expected_version: `None` for any; 0 for "the project must not be there".
+        touching: the elements that the write changes; where the other side changed some of them, only those are named.
+
+    Raises:
+        VersionMoved: the newest version is another one.
+    """
+    if expected_version is None:
+        return
+    head = _lock_head(conn, project_id)
+    current = 0 if head is None or head.deleted_at is not None else head.version
+    if current == expected_version:
+        return
+    changed = changed_since(conn, project_id, expected_version) if 0 < expected_version < current else []
+    both = [key for key in changed if touching is not None and key in touching]
+    raise VersionMoved(
+        f"project {project_id!r} is at version {current}, not {expected_version}"
+        if current
+        else f"there is no project {project_id!r}, so it is not at version {expected_version}",
+        expected_version=expected_version,
+        current_version=current,
+        current_digest=head.digest if head is not None and current else None,
+        conflicts=[f"{kind}:{key}" for kind, key in (both or changed)[:MAX_CONFLICTS]],
+    )
+
+
+def write_changes(
+    conn: Connection, project_id: str, changes: Changes, note: WriteNote, *, order: Sequence[Key] | None = None
+) -> Written:
+    """Store the changes as the next version, or nothing if they are empty; a missing project is created.
+
+    Args:
+        conn: a connection inside a write transaction, the same that the changes were computed on.
+        project_id: the project.
+        changes: what `schema.apply` returned for `SqlView(conn, project_id)`.
+        note: who writes, when, why, and on top of which version.
+        order: the order of all elements where a whole document was written (`document_order`); otherwise elements
+            keep their places and new ones come last.
+
+    Raises:
+        VersionMoved: the newest version is not the expected one; nothing is written.
+    """
+    touching = {(change.kind, change.key) for change in changes.elements}
+    check_expected(conn, project_id, note.expected_version, touching=touching)
+    row = _lock_head(conn, project_id)
+    is_there = row is not None and row.deleted_at is None
+    if row is not None and is_there and changes.is_empty:
+        return Written(entry=require_row(conn, project_id, row.version), changed=False)
+    step = VersionStep(conn, project_id, changes, row)
+    touched = step.write_rows(order)
+    entry = step.entry(note)
+    conn.execute(insert(versions).values(**{column.name: getattr(entry, column.name) for column in versions.c}))
+    _save_head(conn, step, entry, is_new=row is None)
+    return Written(entry=entry, changed=True, created=not is_there, rows_touched=touched)
+
+
+def _lock_head(conn: Connection, project_id: str) -> Row[Any] | None:
+    """Return the project's row, deleted or not; on engines with parallel writers it stays ours until the commit."""
+    return conn.execute(select(projects).where(projects.c.project_id == project_id).with_for_update()).one_or_none()
+
+
+def _save_head(conn: Connection, step: VersionStep, entry: VersionEntry, *, is_new: bool) -> None:
+    values = {
+        "name": step.changes.header_after.name,
+        "version": entry.version,
+        "digest": entry.digest,
+        "header": entry.header,
+        "counts": json.dumps(step.counts),
+        "next_ordinal": step.next_ordinal,
+        "updated_at": entry.created_at,
+        "deleted_at": None,
+    }
+    if is_new:
+        made = {"project_id": entry.project_id, "created_at": entry.created_at, "settings": "{}"}
+        conn.execute(insert(projects).values(**values, **made))
+    else:
+        conn.execute(update(projects).where(projects.c.project_id == entry.project_id).values(**values))
+
+
+def create_project(conn: Connection, project_id: str, schema: DomainSchema, note: WriteNote) -> Written:
+    """Store a new project with its first schema, which has been checked.
+
+    Raises:
+        ProjectExists: it is there already.
+    """
+    head = _lock_head(conn, project_id)
+    if head is not None and head.deleted_at is None:
+        raise ProjectExists(f"there is a project {project_id!r} already, at version {head.version}")
+    return replace_schema(conn, project_id, schema, note)
+
+
+def replace_schema(conn: Connection, project_id: str, schema: DomainSchema, note: WriteNote) -> Written:
+    """Make a whole schema, which has been checked, the newest version; an identical one makes no version.
+
+    Raises:
+        VersionMoved: the newest version is not the expected one; nothing is written.
+    """
+    changes = changes_to(conn, project_id, schema)
+    return write_changes(conn, project_id, changes, note, order=document_order(schema))
+
+
+def changes_to(conn: Connection, project_id: str, schema: DomainSchema) -> Changes:
+    """Return what has to change so that the newest version becomes the given schema; equal bytes are not parsed."""
+    view = SqlView(conn, project_id)
+    stored = view.bodies()
+    wanted = {(kind_of(element), element.key): element for element in schema.elements()}
+    found = [
+        Change(kind=kind, key=key, before=parse_element(kind, body), after=None)
+        for (kind, key), body in stored.items()
+        if (kind, key) not in wanted
+    ]
+    for (kind, key), element in wanted.items():
+        body = stored.get((kind, key))
+        before = None if body is None or body == rows.encode(element) else parse_element(kind, body)
+        if body is None or (before is not None and before != element):
+            found.append(Change(kind=kind, key=key, before=before, after=element))
+    return Changes(header_before=view.header(), header_after=schema.header(), elements=tuple(found))
+
+
+def restore_version(conn: Connection, project_id: str, version: int, note: WriteNote) -> Written:
+    """Make an older version the newest again, as a version of its own; also brings a deleted project back.
+
+    Raises:
+        ProjectMissing: there never was such a project.
+        VersionMissing: it has no such version.
+        VersionMoved: the newest version is not the expected one; nothing is written.
+    """
+    if _lock_head(conn, project_id) is None:
+        raise ProjectMissing(f"there is no project {project_id!r}")
+    return replace_schema(conn, project_id, assemble_schema(conn, require_row(conn, project_id, version)), note)

@@ -1,0 +1,97 @@
+"""The newest version of a stored schema as `schema.SchemaView`: each look-up is one indexed query.
+
+Knows nothing of what the looking is for.
+"""
+
+from collections.abc import Iterable
+
+from sqlalchemy import Connection, select
+
+from schemawire.schema.model import ELEMENT_KINDS, ELEMENT_TYPES, Element, ElementKind, Header
+from schemawire.service.store.projects import default_header, find_project
+from schemawire.service.store.rows import RANK
+from schemawire.service.store.tables import element_references, elements
+
+
+def parse_element(kind: ElementKind, body: bytes) -> Element:
+    """Return the element that a stored document describes."""
+    return ELEMENT_TYPES[kind].model_validate_json(body)
+
+
+class SqlView:
+    """Looks things up in the newest version of a project; a missing or deleted project looks empty.
+
+    Valid within one transaction. Elements are parsed once and remembered.
+    """
+
+    def __init__(self, conn: Connection, project_id: str) -> None:
+        self._conn = conn
+        self._project_id = project_id
+        self._head = find_project(conn, project_id)
+        self._seen: dict[tuple[ElementKind, str], Element | None] = {}
+        self._fetched: dict[ElementKind, dict[str, bytes]] = {}
+
+    def header(self) -> Header:
+        """Return the schema without its elements."""
+        if self._head is None:
+            return default_header(self._project_id)
+        return Header.model_validate_json(self._head.header)
+
+    def get(self, kind: ElementKind, key: str) -> Element | None:
+        """Return the element of that kind and key, or `None`."""
+        if self._head is None:
+            return None
+        if (kind, key) not in self._seen:
+            self._seen[kind, key] = self._fetch(kind, key)
+        return self._seen[kind, key]
+
+    def _fetch(self, kind: ElementKind, key: str) -> Element | None:
+        query = select(elements.c.body).where(
+            elements.c.project_id == self._project_id,
+            elements.c.kind_rank == RANK[kind],
+            elements.c.key == key,
+            elements.c.valid_to.is_(None),
+        )
+        body = self._fetched[kind].get(key) if kind in self._fetched else self._conn.execute(query).scalar_one_or_none()
+        return None if body is None else parse_element(kind, body)
+
+    def referrers(self, name: str) -> Iterable[tuple[ElementKind, str]]:
+        """Return kind and key of every element whose `references_of` holds this name."""
+        if self._head is None:
+            return []
+        query = (
+            select(element_references.c.kind_rank, element_references.c.key)
+            .where(element_references.c.project_id == self._project_id, element_references.c.refers_to == name)
+            .order_by(element_references.c.kind_rank, element_references.c.key)
+        )
+        return [(ELEMENT_KINDS[rank], key) for rank, key in self._conn.execute(query)]
+
+    def keys(self, kind: ElementKind) -> Iterable[str]:
+        """Return the keys of all elements of a kind, in the document's order; `get` then knows them all."""
+        if self._head is None:
+            return []
+        query = (
+            select(elements.c.key, elements.c.body)
+            .where(
+                elements.c.project_id == self._project_id,
+                elements.c.kind_rank == RANK[kind],
+                elements.c.valid_to.is_(None),
+            )
+            .order_by(elements.c.ordinal)
+        )
+        found = {row.key: row.body for row in self._conn.execute(query)}
+        self._fetched[kind] = found
+        return list(found)
+
+    def bodies(self) -> dict[tuple[ElementKind, str], bytes]:
+        """Return the stored document of every element, to compare a whole schema with."""
+        if self._head is None:
+            return {}
+        query = select(elements.c.kind_rank, elements.c.key, elements.c.body).where(
+            elements.c.project_id == self._project_id, elements.c.valid_to.is_(None)
+        )
+        return {(ELEMENT_KINDS[rank], key): body for rank, key, body in self._conn.execute(query)}
+
+    def count(self, kind: ElementKind) -> int:
+        """Return how many elements of a kind there are."""
+        return 0 if self._head is None else self._head.counts[RANK[kind]]
