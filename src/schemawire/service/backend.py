@@ -1,0 +1,52 @@
+"""What the use cases work with, joined in one place and started and stopped together; knows nothing of HTTP."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from schemawire.analysis import Analyser
+from schemawire.service.dispatch.sql import SqlDispatcher
+from schemawire.service.keyring import KeyRing
+from schemawire.service.logs import log
+from schemawire.service.recorder import Recorder
+from schemawire.service.store.records import IdempotencyScope
+from schemawire.service.store.store import Store
+
+DRAIN_TIMEOUT = 10.0
+"""Seconds that running work gets to finish when the service stops; an operation left over is resumed at the start."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Backend:
+    """One service."""
+
+    store: Store
+    dispatcher: SqlDispatcher
+    analyser: Analyser
+    keys: KeyRing
+    recorder: Recorder = field(default_factory=Recorder)
+    claimed: set[IdempotencyScope] = field(default_factory=set)
+    """Idempotency keys of the writes that run now."""
+    is_draining: bool = False
+    """The process is about to stop: load balancers are told to send requests elsewhere."""
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Open the store and start working on operations; at the end finish what runs, and close.
+
+        Raises:
+            StoreLocked: another process has the database open.
+            StoreUnavailable: the database cannot be opened.
+        """
+        await self.store.start()
+        try:
+            await self.dispatcher.start()
+            log.info("service started", storeId=self.store.store_id)
+            try:
+                yield
+            finally:
+                self.is_draining = True
+                await self.dispatcher.stop(DRAIN_TIMEOUT)
+        finally:
+            await self.store.close()
+            log.info("service stopped")

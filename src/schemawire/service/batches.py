@@ -1,0 +1,161 @@
+"""Many operations on one project: all or none, or each on its own; one result each. Knows nothing of HTTP servers."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection
+
+from schemawire.errors import SchemaInvalid
+from schemawire.protocol.messages import BatchRequest, OperationResult
+from schemawire.schema import Changes, Operation, Outcome, apply, apply_each, parse_operation, parse_operations
+from schemawire.schema.issues import pointer_to
+from schemawire.service.backend import Backend
+from schemawire.service.once import write_once
+from schemawire.service.refusals import RequestRefused, refusal_of
+from schemawire.service.replies import Answer, encode
+from schemawire.service.store.projects import find_project
+from schemawire.service.store.versions import check_expected, write_changes
+from schemawire.service.store.view import SqlView
+from schemawire.service.write_request import WriteRequest, expected_version
+from schemawire.service.writes import note_of
+
+POINTER = "/operations"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadBatch:
+    """Operations read from their wire form; the ones that could not be read have an error in their place."""
+
+    names: tuple[str, ...]
+    operations: tuple[Operation, ...]
+    places: tuple[int, ...]
+    """The index in the request of each operation."""
+    errors: dict[int, SchemaInvalid]
+
+
+class _DryRun(Exception):
+    """Carries the answer of a dry run past the store, which undoes what raises."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__("dry run")
+        self.answer = answer
+
+
+async def run_batch(backend: Backend, write: WriteRequest, wanted: BatchRequest) -> Answer:
+    """Apply a batch, or with `dry_run` find out what it would do.
+
+    Raises:
+        RequestRefused: there is nothing to do, or a precondition is malformed.
+        SchemaInvalid: an operation of an atomic batch is malformed or cannot be carried out; nothing was done.
+        VersionMoved: a precondition fails.
+    """
+    batch = read_batch(wanted.operations, atomic=wanted.atomic)
+    if not wanted.dry_run:
+        return await write_once(backend, write, lambda conn: store_batch(conn, write, wanted, batch))
+
+    def rehearse(conn: Connection) -> Answer:
+        raise _DryRun(store_batch(conn, write, wanted, batch))
+
+    try:
+        return await backend.store.write(rehearse)
+    except _DryRun as done:
+        return done.answer
+
+
+def read_batch(documents: Sequence[Any], *, atomic: bool) -> ReadBatch:
+    """Return the operations of a batch.
+
+    Raises:
+        RequestRefused: there are none.
+        SchemaInvalid: `atomic`, and one of them is malformed.
+    """
+    if not documents:
+        raise RequestRefused("invalid_request", "The list of operations is empty.", fix="Send at least one operation.")
+    names = tuple(_name_of(document) for document in documents)
+    if atomic:
+        operations = tuple(parse_operations(documents, POINTER))
+        return ReadBatch(names=names, operations=operations, places=tuple(range(len(names))), errors={})
+    good: list[tuple[int, Operation]] = []
+    errors: dict[int, SchemaInvalid] = {}
+    for index, document in enumerate(documents):
+        try:
+            good.append((index, parse_operation(document, POINTER + pointer_to(index))))
+        except SchemaInvalid as error:
+            errors[index] = error
+    return ReadBatch(
+        names=names,
+        operations=tuple(operation for _, operation in good),
+        places=tuple(index for index, _ in good),
+        errors=errors,
+    )
+
+
+def store_batch(conn: Connection, write: WriteRequest, wanted: BatchRequest, batch: ReadBatch) -> Answer:
+    """Carry out a batch on a connection inside a write transaction, and return one result per operation.
+
+    Raises:
+        SchemaInvalid: an operation of an atomic batch cannot be carried out.
+        VersionMoved: a precondition fails.
+    """
+    head = find_project(conn, write.project_id)
+    expected = expected_version(write, head, wanted.expected_version)
+    note = note_of(write, expected, session_id=wanted.session_id, message=wanted.message)
+    check_expected(conn, write.project_id, expected)
+    view = SqlView(conn, write.project_id)
+    changes = (apply if wanted.atomic else apply_each)(view, batch.operations, pointer=POINTER)
+    if head is None and not any(outcome.error is None for outcome in changes.outcomes):
+        return _answer(write, _results(batch, changes, None), None)
+    entry = write_changes(conn, write.project_id, changes, note).entry
+    return _answer(write, _results(batch, changes, entry.version), (entry.version, entry.digest))
+
+
+def _answer(write: WriteRequest, results: list[dict[str, Any]], current: tuple[int, str] | None) -> Answer:
+    failed = sum(not result["success"] for result in results)
+    version, digest = current or (None, None)
+    return Answer(
+        message=f"{len(results) - failed} of {len(results)} operations applied",
+        payload=encode(results),
+        project_id=write.project_id,
+        version=version,
+        digest=digest,
+    )
+
+
+def _results(batch: ReadBatch, changes: Changes, version: int | None) -> list[dict[str, Any]]:
+    outcomes = dict(zip(batch.places, changes.outcomes, strict=True))
+    return [
+        _failure(index, name, batch.errors[index])
+        if index in batch.errors
+        else _result(index, outcomes[index], version)
+        for index, name in enumerate(batch.names)
+    ]
+
+
+def _result(index: int, outcome: Outcome, version: int | None) -> dict[str, Any]:
+    if outcome.error is not None:
+        return _failure(index, outcome.operation, outcome.error)
+    kind, key = outcome.elements[0] if outcome.elements else (None, None)
+    result = OperationResult(
+        index=index,
+        operation=outcome.operation,
+        success=True,
+        changed=outcome.changed,
+        kind=kind,
+        key=key,
+        version=version,
+    )
+    return result.model_dump(by_alias=True)
+
+
+def _failure(index: int, name: str, error: SchemaInvalid) -> dict[str, Any]:
+    refusal = refusal_of(error)
+    problem = None if refusal is None else json.loads(refusal.to_problem().to_json())
+    failed = OperationResult(index=index, operation=name, success=False, error=problem)
+    return failed.model_dump(by_alias=True)
+
+
+def _name_of(document: Any) -> str:
+    name = document.get("operation") if isinstance(document, dict) else None
+    return name[:60] if isinstance(name, str) else ""

@@ -1,0 +1,100 @@
+"""What is known of one request from its headers; knows nothing of what the request asks for."""
+
+import re
+import secrets
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from schemawire.protocol import headers as names
+from schemawire.service.access import ANONYMOUS, Principal
+from schemawire.service.refusals import RequestRefused
+
+_SANE_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
+_SANE_LABEL = re.compile(r"[\x20-\x7e]{1,80}")
+MAX_DEADLINE_MS = 24 * 3600 * 1000
+MAX_KEY_LENGTH = 255
+
+
+@dataclass(slots=True, kw_only=True)
+class RequestContext:
+    """One request: who asks, until when, and under which names it is logged."""
+
+    request_id: str
+    headers: dict[bytes, bytes]
+    """By lower-case name; of a repeated header the first."""
+    started: float
+    """On the monotonic clock."""
+    expires: float | None = None
+    """On the monotonic clock; `None` without a deadline."""
+    principal: Principal = ANONYMOUS
+    route: str = "unmatched"
+    fault: RequestRefused | None = field(default=None)
+    """What is wrong with the headers, answered once the caller is known."""
+
+    def header(self, name: str) -> str | None:
+        """Return a header's value, or `None`."""
+        value = self.headers.get(name.lower().encode("latin-1"))
+        return None if value is None else value.decode("latin-1").strip()
+
+    def label(self, name: str) -> str | None:
+        """Return a header's value if it is fit for a log."""
+        value = self.header(name)
+        return value if value and _SANE_LABEL.fullmatch(value) else None
+
+    def check_deadline(self) -> None:
+        """Refuse work that nobody waits for any more.
+
+        Raises:
+            RequestRefused: the caller's deadline has passed.
+        """
+        if self.expires is not None and time.monotonic() >= self.expires:
+            raise RequestRefused("deadline_exceeded", "The caller's deadline passed before the work was done.")
+
+    @property
+    def idempotency_key(self) -> str | None:
+        """The caller's key for this write.
+
+        Raises:
+            RequestRefused: it is empty, too long, or not printable ASCII.
+        """
+        key = self.header(names.IDEMPOTENCY_KEY)
+        if key is None:
+            return None
+        if not 1 <= len(key) <= MAX_KEY_LENGTH or not key.isascii() or not key.isprintable():
+            raise RequestRefused(
+                "invalid_request",
+                f"The {names.IDEMPOTENCY_KEY} header needs 1 to {MAX_KEY_LENGTH} printable ASCII characters.",
+                fix="Use a random UUID as the key.",
+            )
+        return key
+
+
+def context_of(raw_headers: Iterable[tuple[bytes, bytes]]) -> RequestContext:
+    """Return the context that the headers give; what is wrong with them is kept as `fault`."""
+    headers: dict[bytes, bytes] = {}
+    for name, value in raw_headers:
+        headers.setdefault(name, value)
+    given = headers.get(b"x-request-id", b"").decode("latin-1")
+    request_id = given if _SANE_ID.fullmatch(given) else secrets.token_hex(16)
+    context = RequestContext(request_id=request_id, headers=headers, started=time.monotonic())
+    _read_deadline(context)
+    return context
+
+
+def _read_deadline(context: RequestContext) -> None:
+    text = context.header(names.REQUEST_DEADLINE)
+    if text is None:
+        return
+    try:
+        left = int(text) if text.isascii() and len(text) <= 20 else None
+    except ValueError:
+        left = None
+    if left is None:
+        context.fault = RequestRefused(
+            "invalid_request",
+            f"{names.REQUEST_DEADLINE}: {text[:40]!r} is not a whole number of milliseconds.",
+            fix="Send the milliseconds that you will still wait, such as 2500.",
+        )
+    else:
+        context.expires = context.started + min(left, MAX_DEADLINE_MS) / 1000

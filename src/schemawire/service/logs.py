@@ -1,0 +1,46 @@
+"""The service's log: one JSON line per request through the standard `logging`; never a body, never a secret.
+
+It configures nothing by itself, so a program that embeds the service keeps its own logging.
+"""
+
+import logging
+import sys
+from typing import TextIO
+
+import structlog
+
+LOGGER_NAME = "schemawire.service"
+
+_standard = logging.getLogger(LOGGER_NAME)
+
+log: structlog.typing.FilteringBoundLogger = structlog.wrap_logger(
+    _standard,
+    wrapper_class=structlog.stdlib.BoundLogger,
+    processors=[
+        structlog.stdlib.filter_by_level,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        structlog.processors.JSONRenderer(),
+    ],
+)
+"""The logger of the whole room, independent of how a host program has configured structlog."""
+
+
+def is_logging_requests() -> bool:
+    """Tell whether anybody wants request lines, so that a quiet service does not even build them."""
+    return _standard.isEnabledFor(logging.INFO)
+
+
+def log_to_stream(level: str = "INFO", stream: TextIO | None = None) -> None:
+    """Write the service's lines to a stream, for a process that is nothing but the service.
+
+    Args:
+        level: the least severe level that is written, by its name.
+        stream: where to; standard error if not given.
+    """
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    _standard.handlers[:] = [handler]
+    _standard.setLevel(level.upper())
+    _standard.propagate = False

@@ -1,0 +1,84 @@
+"""Replies as raw bytes: stored documents go out as they were stored; knows nothing of why they are sent."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from starlette.responses import Response
+
+from schemawire.protocol.headers import IDEMPOTENT_REPLAY, format_etag
+from schemawire.protocol.problems import PROBLEM_TYPE
+from schemawire.service.refusals import RequestRefused
+
+JSON = "application/json"
+NO_STORE = "no-store"
+"""For what is true only at this moment."""
+REVALIDATE = "private, no-cache"
+"""For the newest version: keep it, but ask each time."""
+IMMUTABLE = "private, max-age=31536000, immutable"
+"""For a version that can never change."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A success on its way out: the members of the envelope, with `payload` as JSON that is already encoded."""
+
+    message: str
+    payload: bytes = b"null"
+    project_id: str | None = None
+    version: int | None = None
+    digest: str | None = None
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+    finished: bytes | None = None
+    """The whole body, where it was stored by an earlier request."""
+    is_replay: bool = False
+
+    def body(self) -> bytes:
+        """Return the envelope around the payload, which is not parsed again."""
+        if self.finished is not None:
+            return self.finished
+        head = {
+            "success": True,
+            "message": self.message,
+            "projectId": self.project_id,
+            "version": self.version,
+            "digest": self.digest,
+        }
+        return b"".join((encode(head)[:-1], b',"data":', self.payload, b"}"))
+
+    def all_headers(self) -> dict[str, str]:
+        """Return the headers, with the entity tag and the mark of a replay where they apply."""
+        headers = {"Cache-Control": NO_STORE, **self.headers}
+        if self.version and self.digest:
+            headers["ETag"] = format_etag(self.version, self.digest)
+        if self.is_replay:
+            headers[IDEMPOTENT_REPLAY] = "true"
+        return headers
+
+
+def encode(value: object) -> bytes:
+    """Return compact JSON in UTF-8."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def send_answer(answer: Answer) -> Response:
+    """Return the response for a success."""
+    return Response(answer.body(), answer.status, answer.all_headers(), JSON)
+
+
+def send_record(payload: bytes, *, message: str, cache_control: str = NO_STORE) -> Response:
+    """Return the response for a record that belongs to no one version."""
+    return Response(Answer(message=message, payload=payload).body(), 200, {"Cache-Control": cache_control}, JSON)
+
+
+def send_problem(refusal: RequestRefused, request_id: str) -> Response:
+    """Return the response for a refusal."""
+    problem = refusal.to_problem().model_copy(update={"request_id": request_id})
+    headers = {"Cache-Control": NO_STORE, **refusal.headers}
+    if refusal.retry_after is not None:
+        headers["Retry-After"] = str(math.ceil(refusal.retry_after))
+    if refusal.reason == "unauthenticated":
+        headers["WWW-Authenticate"] = 'Bearer realm="schemawire"'
+    return Response(problem.to_json(), problem.status, headers, PROBLEM_TYPE)

@@ -1,0 +1,17 @@
+"""The HTTP interface, one file per resource; each handler reads the request, calls a use case and answers."""
+
+from schemawire.service.routes import analyze, batch, health, metrics, projects, stream, versions
+
+ROUTERS = (
+    # Fixed paths come first: `/metrics` must not be taken for a project.
+    health.router,
+    metrics.router,
+    batch.router,
+    projects.router,
+    stream.router,
+    versions.router,
+    analyze.router,
+)
+"""Every route of the service, in the order in which they are tried."""
+
+__all__ = ["ROUTERS"]

@@ -1,0 +1,93 @@
+"""Query parameters: described, read and checked in one place; knows nothing of what they select."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.requests import Request
+
+from schemawire.protocol import headers as names
+from schemawire.service.refusals import RequestRefused
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameter:
+    """One query parameter or header."""
+
+    name: str
+    description: str
+    place: str = "query"
+    low: int | None = None
+    high: int | None = None
+    """With bounds it is a whole number, else text."""
+
+    def describe(self) -> dict[str, Any]:
+        """Return the form that OpenAPI gives it."""
+        schema: dict[str, Any] = {"type": "string"}
+        if self.low is not None:
+            schema = {"type": "integer", "minimum": self.low, "maximum": self.high}
+        return {
+            "name": self.name, "in": self.place, "required": False, "description": self.description, "schema": schema
+        }  # fmt: skip
+
+
+MAX_VERSION = 2**53 - 1
+LIMIT = Parameter(name="limit", description="How many at most.", low=1, high=1000)
+AFTER = Parameter(name="after", description="Where the page continues: `next` of the page before.")
+IF_MATCH = Parameter(
+    name="If-Match", place="header", description="Write only if the newest version has this entity tag (`*`: any)."
+)
+IF_NONE_MATCH = Parameter(
+    name="If-None-Match", place="header", description="Read: 304 if it is unchanged. Write: `*` creates only."
+)
+KEY = Parameter(
+    name=names.IDEMPOTENCY_KEY, place="header", description="Makes the write safe to repeat: it is done once."
+)
+DEADLINE = Parameter(
+    name=names.REQUEST_DEADLINE, place="header", description="Milliseconds that the caller waits; then nothing is done."
+)
+WRITE_HEADERS = (KEY, IF_MATCH, IF_NONE_MATCH, DEADLINE)
+
+
+def refuse_unknown(request: Request, known: Sequence[Parameter]) -> None:
+    """Refuse query parameters that mean nothing here, and repeated ones.
+
+    Raises:
+        RequestRefused: there is one.
+    """
+    allowed = [parameter.name for parameter in known if parameter.place == "query"]
+    seen: set[str] = set()
+    for name, _ in request.query_params.multi_items():
+        if name not in allowed or name in seen:
+            problem = "is given twice" if name in seen else "means nothing here"
+            known_names = ", ".join(allowed) or "none"
+            raise RequestRefused(
+                "invalid_request", f"The query parameter {name[:60]!r} {problem}.", fix=f"Known ones: {known_names}."
+            )
+        seen.add(name)
+
+
+def read_number(request: Request, parameter: Parameter) -> int | None:
+    """Return a whole number of the query, or `None` where it is missing.
+
+    Raises:
+        RequestRefused: it is no such number, or out of range.
+    """
+    text = request.query_params.get(parameter.name)
+    return None if text is None else to_number(text, parameter)
+
+
+def to_number(text: str, parameter: Parameter) -> int:
+    """Return the whole number that a text stands for.
+
+    Raises:
+        RequestRefused: it is no such number, or out of range.
+    """
+    low, high = parameter.low or 0, parameter.high or MAX_VERSION
+    if text.isascii() and text.isdigit() and len(text) <= 16 and low <= int(text) <= high:
+        return int(text)
+    raise RequestRefused(
+        "invalid_request",
+        f"{parameter.name}: {text[:40]!r} is not a whole number from {low} to {high}.",
+        fix=f"Send a number from {low} to {high}.",
+    )

@@ -1,0 +1,104 @@
+"""Runs the service in a process of its own until it is told to stop; prints nothing."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import uvicorn
+
+from schemawire.errors import ConfigurationInvalid
+from schemawire.service.app import build_app, build_backend
+from schemawire.service.backend import DRAIN_TIMEOUT, Backend
+from schemawire.settings.service import ServiceSettings
+
+KEEP_ALIVE = 75
+"""Seconds that an idle connection is kept; longer than clients keep theirs, so that it is the client that closes."""
+BACKLOG = 2_048
+
+
+async def serve(settings: ServiceSettings, *, on_ready: Callable[[], None] | None = None) -> None:
+    """Serve until SIGTERM or SIGINT, then finish what runs and return.
+
+    Args:
+        settings: where to listen and what to work with.
+        on_ready: called once, when requests are accepted.
+
+    Raises:
+        ConfigurationInvalid: nobody can listen at that address and port.
+        StoreLocked: another process has the database open.
+        StoreUnavailable: the database cannot be opened.
+
+    *Cancelled:* the service drains as it does on SIGTERM.
+    """
+    backend = build_backend(settings)
+    listener = _listen(settings.host, settings.port)
+    try:
+        # Not in uvicorn's lifespan: that would turn the reason why a store does not open into an exit code.
+        async with backend.running():
+            server = _Server(backend, on_ready)
+            with server.stopped_by_signals():
+                await server.serve(sockets=[listener])
+    finally:
+        listener.close()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server(address[:2], family=family, backlog=BACKLOG)  # type: ignore[arg-type]  # (host, port)
+    except OSError as error:
+        raise ConfigurationInvalid(
+            f"cannot listen at {host}:{port}: {error.strerror or error}",
+            fix="Choose another SCHEMAWIRE_PORT or SCHEMAWIRE_HOST, or stop whatever listens there.",
+        ) from error
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, with a backend that knows when it drains, and without signals raised again after the end."""
+
+    def __init__(self, backend: Backend, on_ready: Callable[[], None] | None) -> None:
+        config = uvicorn.Config(
+            build_app(backend),
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            lifespan="off",
+            ws="none",
+            timeout_keep_alive=KEEP_ALIVE,
+            timeout_graceful_shutdown=int(DRAIN_TIMEOUT),
+            proxy_headers=False,
+        )
+        super().__init__(config)
+        self._backend = backend
+        self._on_ready = on_ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, then say so."""
+        await super().startup(sockets)
+        if self._on_ready is not None:
+            self._on_ready()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:  # type: ignore[override]  # the same kind of context
+        """Leave signals to `stopped_by_signals`."""
+        yield
+
+    @contextmanager
+    def stopped_by_signals(self) -> Iterator[None]:
+        """Drain on SIGTERM and SIGINT, as long as the block lasts."""
+        loop = asyncio.get_running_loop()
+        numbers = (signal.SIGTERM, signal.SIGINT)
+        for number in numbers:
+            loop.add_signal_handler(number, self._drain)
+        try:
+            yield
+        finally:
+            for number in numbers:
+                loop.remove_signal_handler(number)
+
+    def _drain(self) -> None:
+        self.force_exit = self.should_exit  # the second signal does not wait
+        self._backend.is_draining = True
+        self.should_exit = True
