@@ -44,7 +44,7 @@ def test_a_release_outside_finally_is_found() -> None:
         await asyncio.sleep(1.0)
         gauge.held -= 1
 
-    with pytest.raises(CancellationLeak, match=r"suspension 1 \(suspended\).*1 still held"):
+    with pytest.raises(CancellationLeak, match=r"suspension 1 \(suspended\).*tasks.py:\d+ in sleep.*1 still held"):
         cancel_at_every_await(Gauge, scenario, check=nothing_held)
 
 

@@ -55,6 +55,8 @@ class _Plan:
         self.delivered = False
         self.place = ""
         self.victim: asyncio.Task[Any] | None = None
+        self.root: Any = None
+        """The victim's own coroutine, under the counting one."""
 
     def suspended(self, waiting_for: Any) -> None:
         if not self.armed:
@@ -72,7 +74,7 @@ class _Plan:
         victim = self.victim
         if victim is None or victim.done():
             return
-        self.place = where_waiting(victim.get_coro())
+        self.place = where_waiting(self.root)
         self.delivered = victim.cancel()
 
 
@@ -171,7 +173,8 @@ async def _play(
     before = asyncio.all_tasks()
     loop.set_task_factory(counted_task)
     plan.armed = True
-    plan.victim = loop.create_task(_awaited(scenario(subject)), name="scenario")
+    plan.root = _awaited(scenario(subject))
+    plan.victim = loop.create_task(plan.root, name="scenario")
     await asyncio.wait({plan.victim})
     plan.armed = False
     loop.set_task_factory(None)
@@ -183,7 +186,7 @@ async def _play(
 
 
 async def _awaited(awaitable: Awaitable[object]) -> object:
-    return await awaitable
+    return await awaitable  # a coroutine of our own, as a scenario may return any awaitable
 
 
 async def _drive(coroutine: Coroutine[Any, Any, S], plan: _Plan) -> S:
