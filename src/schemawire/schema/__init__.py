@@ -3,9 +3,8 @@
 from schemawire.schema.apply import apply, apply_each, apply_to_schema
 from schemawire.schema.changes import Change, Changes, Outcome
 from schemawire.schema.compare import Difference, compare, diff_operations
-from schemawire.schema.expressions import Expression, identifiers
+from schemawire.schema.expressions import identifiers
 from schemawire.schema.expressions import parse as parse_expression
-from schemawire.schema.expressions import unparse as unparse_expression
 from schemawire.schema.identity import DigestIndex, canonical_bytes, digest_of, element_digest, schema_digest
 from schemawire.schema.issues import Issue, Severity, pointer_to
 from schemawire.schema.model import (
@@ -50,6 +49,8 @@ from schemawire.schema.operations import (
 from schemawire.schema.plain import decode_json
 from schemawire.schema.reading import issues_from_validation, parse_part, parse_schema
 from schemawire.schema.rules import check, check_elements
+from schemawire.schema.syntax import Expression
+from schemawire.schema.syntax import unparse as unparse_expression
 from schemawire.schema.tokens import ExpressionError
 from schemawire.schema.view import Key, MemoryView, Overlay, SchemaView, references_of
 

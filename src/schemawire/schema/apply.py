@@ -7,23 +7,21 @@ from collections.abc import Sequence
 
 from schemawire.errors import SchemaInvalid
 from schemawire.schema.changes import Changes, Outcome
-from schemawire.schema.edits import create, delete, update
-from schemawire.schema.issues import pointer_to, refuse
-from schemawire.schema.model import DomainSchema
-from schemawire.schema.operations import Create, Delete, MergeSchema, Operation, Rename, ReplaceSchema, Update
-from schemawire.schema.renames import rename
-from schemawire.schema.rules import check_elements
+from schemawire.schema.issues import pointer_to
+from schemawire.schema.model import DomainSchema, Element
+from schemawire.schema.operations import Operation
+from schemawire.schema.steps import step
+from schemawire.schema.verdict import Request, refuse_invalid
 from schemawire.schema.view import Key, MemoryView, Overlay, SchemaView
-from schemawire.schema.whole import merge, replace
 
 
 def apply(view: SchemaView, operations: Sequence[Operation], *, pointer: str = "/operations") -> Changes:
     """Carry out all operations, or none.
 
     Args:
-        view: the schema before; only looked at.
+        view: the schema before, which must be valid; only looked at.
         operations: carried out in order; each sees the effect of those before it. References are judged at the end of
-            the list, so a relationship may come before its entity.
+            the list, so a relationship may come before its entity, and an entity may go before what refers to it.
         pointer: where the list stands in the request; issues point below it.
 
     Returns:
@@ -34,7 +32,7 @@ def apply(view: SchemaView, operations: Sequence[Operation], *, pointer: str = "
             index of the one at fault, and nothing has changed.
     """
     overlay = Overlay(view)
-    outcomes = _carry_out(overlay, operations, pointer)
+    outcomes = _carry_out(view, overlay, operations, place=(pointer, 0))
     return _changes(view, overlay, outcomes)
 
 
@@ -42,20 +40,20 @@ def apply_each(view: SchemaView, operations: Sequence[Operation], *, pointer: st
     """Carry out every operation that can be, each on its own; the outcomes hold the errors of the others.
 
     Args:
-        view: the schema before; only looked at.
+        view: the schema before, which must be valid; only looked at.
         operations: carried out in order; each sees the effect of the good ones before it and must leave a valid schema.
         pointer: where the list stands in the request; issues point below it.
     """
     overlay = Overlay(view)
     outcomes: list[Outcome] = []
     for index, operation in enumerate(operations):
-        step = Overlay(overlay)
+        above = Overlay(overlay)
         try:
-            (outcome,) = _carry_out(step, [operation], pointer, first=index)
+            (outcome,) = _carry_out(overlay, above, [operation], place=(pointer, index))
         except SchemaInvalid as error:
             outcome = Outcome(index=index, operation=operation.operation, changed=False, error=error)
         else:
-            overlay.absorb(step)
+            overlay.absorb(above)
         outcomes.append(outcome)
     return _changes(view, overlay, outcomes)
 
@@ -66,56 +64,36 @@ def apply_to_schema(schema: DomainSchema, operations: Sequence[Operation]) -> Do
     Raises:
         SchemaInvalid: as `apply` does.
     """
-    overlay = Overlay(MemoryView(schema))
-    _carry_out(overlay, operations, "/operations")
-    keys = ((kind, key) for kind in schema.COLLECTIONS for key in overlay.keys(kind))
-    elements = (overlay.get(kind, key) for kind, key in keys)
-    return DomainSchema.assemble(overlay.header(), (element for element in elements if element is not None))
+    view = MemoryView(schema)
+    overlay = Overlay(view)
+    _carry_out(view, overlay, operations, place=("/operations", 0))
+    elements: list[Element] = []
+    for kind in schema.COLLECTIONS:
+        found = (overlay.get(kind, key) for key in overlay.keys(kind))
+        elements.extend(element for element in found if element is not None)
+    return DomainSchema.assemble(overlay.header(), elements)
 
 
-def _carry_out(overlay: Overlay, operations: Sequence[Operation], pointer: str, first: int = 0) -> list[Outcome]:
+def _carry_out(
+    view: SchemaView, overlay: Overlay, operations: Sequence[Operation], *, place: tuple[str, int]
+) -> list[Outcome]:
+    """Carry out operations in an overlay on the view; `place` is where their list stands, and the first one's index."""
+    pointer, first = place
     touched: dict[Key, int] = {}
     outcomes: list[Outcome] = []
     for index, operation in enumerate(operations, first):
-        place = pointer + pointer_to(index)
+        header = overlay.header()
         try:
-            keys = _one(overlay, operation, place)
+            keys = step(overlay, operation, pointer + pointer_to(index))
         except SchemaInvalid as error:
             error.operation = index
             raise
         touched.update(dict.fromkeys(keys, index))
-        outcomes.append(Outcome(index=index, operation=operation.operation, changed=bool(keys), elements=tuple(keys)))
-    _check(overlay, touched, pointer)
+        is_changed = bool(keys) or overlay.header() != header
+        name = operation.operation
+        outcomes.append(Outcome(index=index, operation=name, changed=is_changed, elements=tuple(dict.fromkeys(keys))))
+    refuse_invalid(overlay, touched, Request(view, dict(enumerate(operations, first)), pointer))
     return outcomes
-
-
-def _one(overlay: Overlay, operation: Operation, pointer: str) -> list[Key]:
-    match operation:
-        case Create():
-            return create(overlay, operation, pointer)
-        case Update():
-            return update(overlay, operation, pointer)
-        case Delete():
-            return delete(overlay, operation, pointer)
-        case Rename():
-            return rename(overlay, operation, pointer)
-        case ReplaceSchema():
-            return replace(overlay, operation, pointer)
-        case MergeSchema():
-            return merge(overlay, operation, pointer)
-
-
-def _check(overlay: Overlay, touched: dict[Key, int], pointer: str) -> None:
-    for (kind, key), index in touched.items():
-        element = overlay.get(kind, key)
-        if element is not None:
-            place = pointer + pointer_to(index, "data")
-            refuse((issue.under(place) for issue in check_elements(overlay, [element])), operation=index)
-        for referrer in overlay.referrers(key):
-            other = overlay.get(*referrer)
-            if other is not None:
-                place = pointer + pointer_to(index, "data")
-                refuse((issue.under(place) for issue in check_elements(overlay, [other])), operation=index)
 
 
 def _changes(view: SchemaView, overlay: Overlay, outcomes: list[Outcome]) -> Changes:

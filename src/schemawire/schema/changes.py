@@ -11,12 +11,14 @@ from schemawire.schema.model import Element, ElementKind, Header
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """The net change of one element: made when `before` is missing, gone when `after` is, altered when both are there."""
+    """The net change of one element: made if `before` is missing, gone if `after` is, altered if both are there."""
 
     kind: ElementKind
     key: str
     before: Element | None
     after: Element | None
+    former_key: str | None = None
+    """Of an element that was renamed: the key that it had, whose place in the document it takes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,116 +1,40 @@
-"""The one small language of rules: its syntax tree, and reading and writing it.
+"""The one small language of rules: reading it, and renaming the fields that an expression names.
 
 Knows nothing of which names exist; `schema.rules` checks those.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from decimal import Decimal
 from functools import lru_cache
-from typing import Literal as OneOf
 
-from schemawire.schema.tokens import RESERVED, ExpressionError, Token, tokenize
+from schemawire.schema.syntax import (
+    BINDING,
+    MOMENTS,
+    NEGATION,
+    NOT,
+    SUM,
+    Between,
+    Binary,
+    Constant,
+    Expression,
+    In,
+    IsNull,
+    Length,
+    Now,
+    Path,
+    Sequence,
+    Unary,
+    path_text,
+    paths_in,
+)
+from schemawire.schema.tokens import ExpressionError, Token, tokenize
 
 MAX_LENGTH = 4_000
 """Characters that an expression may have."""
 MAX_DEPTH = 100
-"""Levels that an expression's tree may have, each operator of a chain being one; more would exhaust a reader's stack."""
+"""Levels of an expression's tree, each operator of a chain being one; more would exhaust some reader's stack."""
 FORMER = "old"
 """In a transition rule, `old.status` is the value before the change."""
-
-Operator = OneOf["and", "or", "=", "!=", "<", "<=", ">", ">=", "matches", "+", "-", "*", "/", "%"]
-Moment = OneOf["date", "time", "datetime"]
-
-
-@dataclass(frozen=True, slots=True)
-class Constant:
-    """A string, number or boolean, or a moment written as `date '2026-01-31'`."""
-
-    value: str | int | Decimal | bool
-    moment: Moment | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Path:
-    """A field, as in `price`, or a field of another entity, as in `Loan.dueDate`."""
-
-    parts: tuple[str, ...]
-    start: int = field(default=0, compare=False)
-    end: int = field(default=0, compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Now:
-    """The moment at which the rule is checked."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sequence:
-    """Values in parentheses, as `in` takes them, or the fields that are unique together."""
-
-    items: tuple["Expression", ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Unary:
-    """`not x` or `-x`."""
-
-    operator: OneOf["not", "-"]
-    operand: "Expression"
-
-
-@dataclass(frozen=True, slots=True)
-class Binary:
-    """Two operands and an operator between them."""
-
-    operator: Operator
-    left: "Expression"
-    right: "Expression"
-
-
-@dataclass(frozen=True, slots=True)
-class In:
-    """`x in (a, b)`, possibly negated."""
-
-    operand: "Expression"
-    choices: Sequence
-    negated: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Between:
-    """`x between low and high`, both included, possibly negated."""
-
-    operand: "Expression"
-    low: "Expression"
-    high: "Expression"
-    negated: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class IsNull:
-    """`x is null`, possibly negated."""
-
-    operand: "Expression"
-    negated: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Length:
-    """`length(x)`: characters of a text, items of a list."""
-
-    operand: "Expression"
-
-
-Expression = Constant | Path | Now | Sequence | Unary | Binary | In | Between | IsNull | Length
-
-_BINDING: dict[str, int] = {
-    "or": 1, "and": 2,
-    "=": 4, "!=": 4, "<": 4, "<=": 4, ">": 4, ">=": 4, "matches": 4, "in": 4, "between": 4, "is": 4, "not": 4,
-    "+": 5, "-": 5, "*": 6, "/": 6, "%": 6,
-}  # fmt: skip
-_NOT, _COMPARISON, _SUM, _NEGATION = 3, 4, 5, 7
-_MOMENTS: tuple[Moment, ...] = ("date", "time", "datetime")
 
 
 class _Parser:
@@ -131,7 +55,7 @@ class _Parser:
         return token
 
     def _accept(self, text: str) -> bool:
-        found = self._next.text == text and self._next.kind in ("word", "symbol", "name")
+        found = self._next.text == text and self._next.kind in ("word", "symbol")
         self._position += found
         return found
 
@@ -150,7 +74,7 @@ class _Parser:
         depth = self._depth
         self._descend()
         left = self._prefix()
-        while (operator := self._infix()) is not None and _BINDING[operator] > binding:
+        while (operator := self._infix()) is not None and BINDING[operator] > binding:
             self._descend()
             self._take()
             left = self._combine(left, operator)
@@ -165,7 +89,7 @@ class _Parser:
     def _infix(self) -> str | None:
         token = self._next
         known = token.kind in ("word", "symbol") or (token.kind == "name" and token.text == "matches")
-        return token.text if known and token.text in _BINDING else None
+        return token.text if known and token.text in BINDING else None
 
     def _prefix(self) -> Expression:
         token = self._take()
@@ -179,9 +103,9 @@ class _Parser:
             case "word", "now":
                 return self._now()
             case "word", "not":
-                return Unary("not", self.expression(_NOT))
+                return Unary("not", self.expression(NOT))
             case "symbol", "-":
-                return Unary("-", self.expression(_NEGATION))
+                return Unary("-", self.expression(NEGATION))
             case "symbol", "(":
                 return self._parentheses()
             case (("name" | "quoted"), _):
@@ -208,7 +132,7 @@ class _Parser:
             operand = self.expression(0)
             self._expect(")")
             return Length(operand)
-        for moment in _MOMENTS:
+        for moment in MOMENTS:
             if token.kind == "name" and token.text == moment and self._next.kind == "string":
                 return Constant(self._take().text, moment)
         parts, end = [token.text], token.end
@@ -235,13 +159,13 @@ class _Parser:
                 return In(left, self._choices())
             case "between":
                 return self._between(left, negated=False)
-        right = self.expression(_BINDING[operator])
-        return Binary(operator, left, right)  # type: ignore[arg-type]  # the remaining keys of _BINDING are Operators
+        right = self.expression(BINDING[operator])
+        return Binary(operator, left, right)  # type: ignore[arg-type]  # the remaining keys of BINDING are Operators
 
     def _between(self, operand: Expression, *, negated: bool) -> Between:
-        low = self.expression(_SUM - 1)
+        low = self.expression(SUM - 1)
         self._expect("and")
-        return Between(operand, low, self.expression(_SUM - 1), negated)
+        return Between(operand, low, self.expression(SUM - 1), negated)
 
     def _choices(self) -> Sequence:
         self._expect("(")
@@ -278,34 +202,6 @@ def parse(text: str) -> Expression:
     return _Parser(list(tokenize(text))).whole()
 
 
-def unparse(expression: Expression) -> str:
-    """Write an expression so that `parse` gives the same tree again."""
-    raise NotImplementedError
-
-
-def paths_in(expression: Expression) -> Iterator[Path]:
-    """Yield every field path of an expression, from left to right."""
-    match expression:
-        case Path():
-            yield expression
-        case Constant() | Now():
-            return
-        case Sequence(items):
-            for item in items:
-                yield from paths_in(item)
-        case Unary(_, operand) | IsNull(operand, _) | Length(operand):
-            yield from paths_in(operand)
-        case Binary(_, left, right):
-            yield from paths_in(left)
-            yield from paths_in(right)
-        case In(operand, choices, _):
-            yield from paths_in(operand)
-            yield from paths_in(choices)
-        case Between(operand, low, high, _):
-            for part in (operand, low, high):
-                yield from paths_in(part)
-
-
 def identifiers(expression: Expression) -> set[tuple[str, ...]]:
     """Return every field path of an expression, each as its parts."""
     return {path.parts for path in paths_in(expression)}
@@ -318,3 +214,21 @@ def qualifiers(text: str) -> frozenset[str]:
         return frozenset(parts[0] for parts in identifiers(parse(text)) if len(parts) > 1)
     except ExpressionError:
         return frozenset()
+
+
+def rename_paths(text: str, renamed: Callable[[tuple[str, ...]], tuple[str, ...]]) -> str:
+    """Return an expression with some paths renamed and every other character as it was.
+
+    Args:
+        text: an expression; one that is not in the language comes back unchanged.
+        renamed: gives the new parts for the old ones.
+    """
+    try:
+        paths = sorted(paths_in(parse(text)), key=lambda path: path.start, reverse=True)
+    except ExpressionError:
+        return text
+    for path in paths:
+        parts = renamed(path.parts)
+        if parts != path.parts:
+            text = text[: path.start] + path_text(parts) + text[path.end :]
+    return text

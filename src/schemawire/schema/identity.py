@@ -47,8 +47,16 @@ def canonical_bytes(element: Element | Header) -> bytes:
 
     Compact UTF-8 JSON with sorted keys and NFC strings; defaults, nulls and evidence are left out, `x-…` is kept.
     """
-    plain = _plain_part(element)
-    return json.dumps(plain, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+    return _text(_plain_part(element)).encode()
+
+
+def same_value(one: object, other: object) -> bool:
+    """Tell whether two values of a document have the same canonical form."""
+    return _text(_plain(one)) == _text(_plain(other))
+
+
+def _text(plain: object) -> str:
+    return json.dumps(plain, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def element_digest(element: Element) -> bytes:

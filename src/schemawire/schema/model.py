@@ -84,7 +84,7 @@ Flag = Annotated[bool, Strict()]
 Count = Annotated[int, Strict(), Option(ge=0, le=2**53 - 1)]
 Name = Annotated[str, Strict(), AfterValidator(_check_name)]
 Cardinality = Annotated[str, Strict(), AfterValidator(_check_cardinality)]
-Integer = Annotated[int, Strict()]
+Integer = Annotated[int, Strict(), Option(ge=-(2**63), le=2**63 - 1)]
 Number = Annotated[float, Strict(), AfterValidator(_refuse_float_oddities)]
 Bound = Integer | Number | Annotated[str, Strict(), Option(max_length=64)]
 """A limit: an integer, a float (float fields only), or text for decimals, dates and times."""
@@ -196,6 +196,7 @@ class Rule(Part):
     expression: Text | None = None
     message: Text | None = None
     description: Text | None = None
+    renamed_from: Name | None = None
     evidence: tuple[Evidence, ...] = ()
 
     @property

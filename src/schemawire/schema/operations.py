@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from schemawire.errors import SchemaInvalid
 from schemawire.schema.issues import MAX_ISSUES, Issue, did_you_mean, invalid, pointer_to, refuse
-from schemawire.schema.model import ELEMENT_TYPES, DomainSchema, Element, Field, Name
+from schemawire.schema.model import ELEMENT_TYPES, DomainSchema, Element, Field, Name, Part
 from schemawire.schema.plain import json_issues
 from schemawire.schema.reading import issues_from_validation, parse_part
 
@@ -150,7 +150,6 @@ def _named(name: str, entity: str | None) -> dict[str, str]:
     return {"name": name} if entity is None else {"entity": entity, "name": name}
 
 
-_PARTS: dict[Target, type[Element] | type[Field]] = {"field": Field, **ELEMENT_TYPES}
 _SCOPED: frozenset[Target] = frozenset({"field", "rule"})
 _NAMED_LISTS: dict[Target, dict[str, str]] = {
     "entity": {
@@ -254,7 +253,8 @@ def _check_patch(target: Target, patch: Mapping[str, Any], pointer: str) -> None
         if key in patch:
             message = f"an update does not replace {key!r}, whose items have names"
             raise invalid([_fault("not_patchable", pointer + pointer_to(key), message, f"Use {operations}.")])
-    known = tuple(option.alias or name for name, option in _PARTS[target].model_fields.items())
+    part: type[Part] = Field if target == "field" else ELEMENT_TYPES[target]
+    known = tuple(option.alias or name for name, option in part.model_fields.items())
     _only_keys({key: None for key in patch if not key.startswith("x-")}, known, pointer)
 
 

@@ -59,7 +59,7 @@ def _no_constant(name: str) -> object:
 
 
 def json_issues(value: object, pointer: str = "") -> Iterator[Issue]:
-    """Yield an issue for everything in a value that is not storable JSON: too deep, not finite, half a character, …
+    """Yield an issue for everything in a value that is not storable JSON: too deep, not finite, half a character.
 
     Walks without recursion, so that no depth can exhaust the stack.
     """

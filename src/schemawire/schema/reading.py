@@ -108,7 +108,7 @@ def _choice_issue(detail: ErrorDetails, place: str) -> Issue:
 
 
 def _code(kind: str) -> str:
-    if kind.endswith("_type") or kind.endswith("_parsing"):
+    if kind.endswith(("_type", "_parsing")):
         return "wrong_type"
     return "too_long" if kind in ("string_too_long", "too_long") else "invalid_value"
 
@@ -120,15 +120,17 @@ def _place(loc: Sequence[str | int], document: object, *, missing: bool) -> Iter
         return
     here = document
     for position, part in enumerate(loc):
-        last_missing = missing and position == len(loc) - 1
-        if isinstance(here, Mapping) and part in here:
-            here = here[part]
+        if _leads_on(here, part):
+            here = here[part]  # type: ignore[index]  # _leads_on has seen that it can be indexed
             yield part
-        elif isinstance(here, Sequence) and not isinstance(here, str) and isinstance(part, int) and part < len(here):
-            here = here[part]
+        elif missing and position == len(loc) - 1:
             yield part
-        elif last_missing:
-            yield part
+
+
+def _leads_on(here: object, part: str | int) -> bool:
+    if isinstance(here, Mapping):
+        return part in here
+    return isinstance(here, list | tuple) and isinstance(part, int) and part < len(here)
 
 
 def _json_type(value: object) -> str:

@@ -3,6 +3,7 @@
 Knows nothing of what is being changed, or why.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Protocol
 
@@ -140,6 +141,9 @@ class Overlay:
         self._written: dict[Key, Element | None] = {}
         self._before: dict[Key, Element | None] = {}
         self._referrers = _Referrers()
+        self._moved: dict[Key, Key] = {}
+        """From the key of a renamed element to the one that it has below."""
+        self._added: Counter[ElementKind] = Counter()
 
     def header(self) -> Header:
         """Return the schema without its elements."""
@@ -159,35 +163,62 @@ class Overlay:
                 yield key
 
     def keys(self, kind: ElementKind) -> Iterable[str]:
-        """Return the keys of all elements of a kind, new ones last."""
-        yield from (key for key in self._below.keys(kind) if self._written.get((kind, key), True) is not None)
-        for (written_kind, key), element in self._written.items():
-            if written_kind == kind and element is not None and self._before[kind, key] is None:
+        """Return the keys of all elements of a kind; a renamed one keeps its place, new ones come last."""
+        moved = {former[1]: key[1] for key, former in self._moved.items() if key[0] == kind}
+        for key in self._below.keys(kind):
+            if self._written.get((kind, key), True) is not None:
                 yield key
+            elif key in moved and self._keeps_place((kind, moved[key])):
+                yield moved[key]
+        for (written_kind, key), element in self._written.items():
+            is_new = element is not None and self._before[written_kind, key] is None
+            if written_kind == kind and is_new and not self._keeps_place((kind, key)):
+                yield key
+
+    def _keeps_place(self, key: Key) -> bool:
+        former = self._moved.get(key)
+        return former is not None and self._written[former] is None and self._before[key] is None
 
     def count(self, kind: ElementKind) -> int:
         """Return how many elements of a kind there are."""
-        return self._below.count(kind) + sum(
-            (element is not None) - (self._before[key] is not None)
-            for key, element in self._written.items()
-            if key[0] == kind
-        )
+        return self._below.count(kind) + self._added[kind]
 
     def set_header(self, header: Header) -> None:
         """Replace what the schema says about itself."""
         self._header = header
 
-    def put(self, element: Element) -> None:
-        """Add an element, or replace the one of its kind and key."""
-        self._write((kind_of(element), element.key), element)
+    def put(self, element: Element) -> list[Key]:
+        """Add an element, or replace the one of its kind and key; return what that changed."""
+        key = (kind_of(element), element.key)
+        if not _differ(self.get(*key), element):
+            return []
+        self._write(key, element)
+        return [key]
 
-    def remove(self, kind: ElementKind, key: str) -> None:
-        """Take an element away."""
+    def remove(self, kind: ElementKind, key: str) -> list[Key]:
+        """Take an element away; return what that changed."""
         self._write((kind, key), None)
+        self._moved.pop((kind, key), None)
+        return [(kind, key)]
+
+    def move(self, kind: ElementKind, key: str, element: Element) -> list[Key]:
+        """Replace an element by one of another key that takes its place; return what that changed."""
+        former = self._moved.get((kind, key)) or ((kind, key) if self._below.get(kind, key) is not None else None)
+        self.remove(kind, key)
+        new_key = (kind, element.key)
+        self._write(new_key, element)
+        if former is not None and former != new_key:
+            self._moved[new_key] = former
+        return [(kind, key), new_key]
+
+    def before(self, key: Key) -> Element | None:
+        """Return the element that the view below has."""
+        return self._before[key] if key in self._before else self._below.get(*key)
 
     def _write(self, key: Key, element: Element | None) -> None:
         if key not in self._written:
             self._before[key] = self._below.get(*key)
+        self._added[key[0]] += (element is not None) - (self.get(*key) is not None)
         former = self._written.get(key)
         if former is not None:
             self._referrers.remove(former)
@@ -198,13 +229,25 @@ class Overlay:
     def absorb(self, upper: "Overlay") -> None:
         """Take over everything that an overlay on top of this one has written."""
         self._header = upper.header()
+        moves = {former: key for key, former in upper._moved.items() if upper._keeps_place(key)}
+        arrivals = set(moves.values())
         for key, element in upper._written.items():
-            self._write(key, element)
+            arrival = upper._written[moves[key]] if key in moves else None
+            if arrival is not None:
+                self.move(key[0], key[1], arrival)
+            elif key not in arrivals:
+                self._write(key, element)
 
     def changes(self) -> tuple[Change, ...]:
         """Return the net change of every element, by first touch."""
         return tuple(
-            Change(kind=key[0], key=key[1], before=self._before[key], after=element)
+            Change(
+                kind=key[0],
+                key=key[1],
+                before=self._before[key],
+                after=element,
+                former_key=self._moved[key][1] if self._keeps_place(key) else None,
+            )
             for key, element in self._written.items()
             if _differ(element, self._before[key])
         )

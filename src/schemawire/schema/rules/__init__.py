@@ -6,65 +6,56 @@ Knows nothing of operations.
 from collections.abc import Iterable, Iterator
 
 from schemawire.schema.issues import Issue, pointer_to
-from schemawire.schema.model import DomainSchema, Element, Entity, Enum, Relationship, Rule, kind_of
+from schemawire.schema.model import DomainSchema, Element, Entity
+from schemawire.schema.rules.agreement import agreement_issues
+from schemawire.schema.rules.inheritance import inheritance_issues
+from schemawire.schema.rules.names import MAX_ELEMENTS, MAX_FIELDS, name_issues, schema_name_issues
+from schemawire.schema.rules.references import reference_issues
+from schemawire.schema.rules.scope import MAX_ANCESTORS, fields_of, visible_fields
+from schemawire.schema.rules.statements import statement_issues
+from schemawire.schema.rules.types import type_issues
 from schemawire.schema.view import MemoryView, SchemaView
 
-__all__ = ["check", "check_elements"]
+__all__ = [
+    "MAX_ANCESTORS",
+    "MAX_ELEMENTS",
+    "MAX_FIELDS",
+    "check",
+    "check_element",
+    "check_elements",
+    "fields_of",
+    "schema_name_issues",
+    "visible_fields",
+]
 
 
 def check(schema: DomainSchema) -> list[Issue]:
     """Return everything that is wrong or doubtful in a whole schema; pointers lead into its document."""
     view = MemoryView(schema)
-    found: list[Issue] = []
-    for kind, collection in schema.COLLECTIONS.items():
-        seen: set[str] = set()
+    found = list(schema_name_issues(schema))
+    for collection in schema.COLLECTIONS.values():
         for position, element in enumerate(getattr(schema, collection)):
             place = pointer_to(collection, position)
-            if element.key in seen:
-                found.append(
-                    Issue(
-                        code="duplicate_name",
-                        pointer=place + pointer_to("name"),
-                        message=f"{kind} {element.key!r} exists twice",
-                        fix="Rename or remove one of them.",
-                    )
-                )
-            seen.add(element.key)
-            found.extend(issue.under(place) for issue in check_elements(view, [element]))
+            found.extend(issue.under(place) for issue in check_element(view, element))
     return found
 
 
 def check_elements(view: SchemaView, elements: Iterable[Element]) -> list[Issue]:
-    """Return everything that is wrong or doubtful in some elements of a schema; pointers lead into the element."""
-    return [issue for element in elements for issue in _dangling(view, element)]
+    """Return everything that is wrong or doubtful in some elements of a schema; pointers lead into the element.
+
+    Args:
+        view: the schema that the elements belong to; only what they refer to is looked up.
+        elements: what to check.
+    """
+    return [issue for element in elements for issue in check_element(view, element)]
 
 
-def _dangling(view: SchemaView, element: Element) -> Iterator[Issue]:
-    for place, name in _targets(element):
-        if view.get("entity", name) is None:
-            yield Issue(
-                code="unknown_entity",
-                pointer=place,
-                message=f"{kind_of(element)} {element.key!r} refers to the unknown entity {name!r}",
-                fix="Create the entity, or correct the name.",
-            )
-
-
-def _targets(element: Element) -> Iterator[tuple[str, str]]:
-    match element:
-        case Entity():
-            if element.extends:
-                yield "/extends", element.extends
-            for position, field in enumerate(element.fields):
-                if field.references:
-                    yield f"/fields/{position}/references/entity", field.references.entity
-        case Relationship():
-            yield "/source", element.source
-            yield "/target", element.target
-            if element.through:
-                yield "/through", element.through
-        case Rule():
-            if element.entity:
-                yield "/entity", element.entity
-        case Enum():
-            return
+def check_element(view: SchemaView, element: Element) -> Iterator[Issue]:
+    """Yield everything that is wrong or doubtful in one element of a schema."""
+    yield from name_issues(view, element)
+    yield from reference_issues(view, element)
+    yield from statement_issues(view, element)
+    if isinstance(element, Entity):
+        yield from inheritance_issues(view, element)
+        yield from agreement_issues(view, element)
+        yield from type_issues(view, element)
