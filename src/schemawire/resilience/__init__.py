@@ -21,13 +21,16 @@ from schemawire.resilience.call import (
     judge_exceptions,
 )
 from schemawire.resilience.chaos import Chaos, ChaosConfig, ChaosStatistics
+from schemawire.resilience.coherence import contradictions
 from schemawire.resilience.deadline import Inherited, current_deadline, remaining, within
 from schemawire.resilience.fallback import Fallback, FallbackConfig, FallbackStatistics
 from schemawire.resilience.hedge import Hedge, HedgeConfig, HedgeStatistics
 from schemawire.resilience.limit_algorithms import LimitAlgorithm
 from schemawire.resilience.outlier import OutlierConfig
 from schemawire.resilience.pipeline import PLACES, Layers, Pipeline, PipelineStatistics
+from schemawire.resilience.pipeline_config import PipelineConfig
 from schemawire.resilience.rate_limit import RateLimit, RateLimitConfig, RateLimitStatistics
+from schemawire.resilience.registry import PipelineRegistry
 from schemawire.resilience.retry import Retry, RetryStatistics
 from schemawire.resilience.retry_decision import RetryConfig, StopReason
 from schemawire.resilience.single_flight import SingleFlight, SingleFlightConfig, SingleFlightStatistics
@@ -76,6 +79,8 @@ __all__ = [
     "LimitAlgorithm",
     "OutlierConfig",
     "Pipeline",
+    "PipelineConfig",
+    "PipelineRegistry",
     "PipelineStatistics",
     "Policy",
     "RateLimit",
@@ -101,6 +106,7 @@ __all__ = [
     "TimeLimiterConfig",
     "TimeoutStatistics",
     "WindowKind",
+    "contradictions",
     "current_deadline",
     "judge_exceptions",
     "remaining",

@@ -65,7 +65,7 @@ class CircuitBreakerConfig:
     slow_call_duration: float | None = None
     slow_call_rate: float = 1.0
     probes: int = 1
-    probe_lease: float = 60.0
+    probe_lease: float = 120.0
 
     def __post_init__(self) -> None:
         if self.failure_threshold is not None:

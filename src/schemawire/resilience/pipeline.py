@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from types import MappingProxyType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from schemawire.errors import ConfigurationInvalid
 from schemawire.resilience.alone import Standalone
@@ -72,7 +72,7 @@ class Pipeline(Standalone):
         self.name = name
         self._layers: Mapping[str, Policy] = MappingProxyType(_named(layers))
         self._placed = isinstance(layers, Layers)
-        require_coherent(name, list(self._layers.values()))
+        self._require_coherent({})
 
     @property
     def layers(self) -> Mapping[str, Policy]:
@@ -84,6 +84,35 @@ class Pipeline(Standalone):
         for policy in reversed(list(self._layers.values())):
             inner = policy.bind(inner)
         return inner
+
+    def replace_options(self, **options: object) -> None:
+        """Put other options of some layers in force, all of them or, if they contradict anything, none.
+
+        Args:
+            options: the new options by the name of the layer: `replace_options(retry=RetryConfig(max_retries=5))`.
+
+        Raises:
+            ConfigurationInvalid: a layer is not there, takes other options, or would contradict another one.
+        """
+        for name, wanted in options.items():
+            present = _options_of(self._layers.get(name))
+            if present is None or type(wanted) is not type(present):
+                raise ConfigurationInvalid(
+                    f"pipeline {self.name!r}: {name!r} cannot take {wanted!r}",
+                    fix=f"Layers and their options: {self._option_types()}.",
+                )
+        self._require_coherent(options)
+        for name, wanted in options.items():
+            policy: Any = self._layers[name]
+            policy.replace_options(wanted)
+
+    def _option_types(self) -> str:
+        named = ((name, _options_of(policy)) for name, policy in self._layers.items())
+        return ", ".join(f"{name}={type(options).__name__}" for name, options in named if options is not None)
+
+    def _require_coherent(self, changes: Mapping[str, object]) -> None:
+        options = [changes.get(name, _options_of(policy)) for name, policy in self._layers.items()]
+        require_coherent(self.name, list(self._layers.values()), options)
 
     def describe(self) -> str:
         """Return the pipeline as text, one line per place, outside in, empty places included."""
@@ -115,3 +144,7 @@ def _named(layers: Layers | Sequence[Policy]) -> dict[str, Policy]:
             )
         named[policy.name] = policy
     return named
+
+
+def _options_of(policy: Policy | None) -> object:
+    return getattr(policy, "options", None)
