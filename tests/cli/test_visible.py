@@ -2,6 +2,7 @@
 
 import json
 import unicodedata
+from typing import Literal
 
 import pytest
 from hypothesis import given
@@ -9,7 +10,8 @@ from hypothesis import strategies as st
 
 from schemawire.cli.visible import to_json, visible
 
-HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+Category = Literal["Cc", "Cf", "Cs", "Zl", "Zp"]
+HIDDEN: tuple[Category, ...] = ("Cc", "Cf", "Cs", "Zl", "Zp")
 ANY_TEXT = st.text(st.characters())  # surrogates included
 JSON_VALUES = st.recursive(
     ANY_TEXT | st.integers() | st.booleans() | st.none(),
@@ -24,7 +26,7 @@ def test_nothing_invisible_reaches_the_terminal(text: str) -> None:
     assert not [char for char in visible(text) if unicodedata.category(char) in HIDDEN]
 
 
-@given(st.text(st.characters(exclude_categories=tuple(HIDDEN))))
+@given(st.text(st.characters(exclude_categories=HIDDEN)))
 def test_readable_text_stays_as_it_is(text: str) -> None:
     """What a person can read is not changed."""
     assert visible(text) == text

@@ -10,7 +10,10 @@ from schemawire.cli.invocation import Invocation, command
 
 @command(app, "explain", backend=True)
 async def explain(call: Invocation) -> None:
-    """Show every setting in force, where it came from, and the pipeline that calls go through; secrets are hidden."""
+    """Show the settings in force and where each came from.
+
+    Also the pipeline that calls go through, and what is unwise about the settings. Secrets are hidden.
+    """
     async with connected(call) as handler:
         settings = handler.settings.explain()
         issues = handler.settings.issues()
@@ -33,7 +36,10 @@ async def explain(call: Invocation) -> None:
 
 @command(configuration, "validate", backend=True)
 async def validate(call: Invocation) -> ExitCode:
-    """Check the settings against each other and try the backend; exit code 1 when a setting must be corrected."""
+    """Check the settings against each other and try the backend.
+
+    Exit code 1 when a setting must be corrected.
+    """
     async with connected(call) as handler:
         report: dict[str, Any] = await handler.validate_configuration()
     if call.as_json:

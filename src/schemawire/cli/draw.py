@@ -2,12 +2,15 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from rich.text import Text
 from rich.tree import Tree
 
 from schemawire.cli.visible import visible
-from schemawire.schema.model import DomainSchema, Entity, Enum, Field, Relationship, Rule
+
+if TYPE_CHECKING:  # the help page draws nothing and should not wait for pydantic
+    from schemawire.schema import DomainSchema, Entity, Enum, Field, Relationship, Rule
 
 _KIND_STYLES = {"entity": "bold cyan", "valueObject": "bold blue", "association": "bold magenta", "abstract": "italic"}
 _ARROWS = {"association": "──", "aggregation": "◇─", "composition": "◆─"}
@@ -34,7 +37,7 @@ class Figures:
         return ", ".join(f"{count} {one if count == 1 else many}" for count, one, many in counts if count)
 
 
-def figures_of(schema: DomainSchema) -> Figures:
+def figures_of(schema: "DomainSchema") -> Figures:
     """Count what `schema` holds; rules inside entities count as rules."""
     return Figures(
         entities=len(schema.entities),
@@ -45,7 +48,7 @@ def figures_of(schema: DomainSchema) -> Figures:
     )
 
 
-def schema_tree(schema: DomainSchema, *, caption: str = "") -> Tree:
+def schema_tree(schema: "DomainSchema", *, caption: str = "") -> Tree:
     """Draw `schema` as a tree: entities with their fields, then enums, relationships and rules."""
     head = Text.assemble((visible(schema.name), "bold"), (f"  {visible(caption)}" if caption else "", "dim"))
     tree = Tree(head, guide_style="dim")
@@ -62,11 +65,11 @@ def _grow(branch: Tree, lines: Iterable[Text]) -> None:
         branch.add(line)
 
 
-def _entity_rules(entities: Iterable[Entity]) -> Iterable[Rule]:
+def _entity_rules(entities: "Iterable[Entity]") -> "Iterable[Rule]":
     return (rule for entity in entities for rule in entity.rules)
 
 
-def _entity_line(entity: Entity) -> Text:
+def _entity_line(entity: "Entity") -> Text:
     line = Text(visible(entity.name), style=_KIND_STYLES[entity.kind])
     if entity.kind != "entity":
         line.append(f"  {entity.kind}", style="dim")
@@ -75,13 +78,13 @@ def _entity_line(entity: Entity) -> Text:
     return line
 
 
-def _field_line(field: Field) -> Text:
+def _field_line(field: "Field") -> Text:
     line = Text(visible(field.name)).append(f"  {_type_of(field)}", style="green")
     marks = [*_marks(field)]
     return line.append(f"  {' · '.join(marks)}", style="dim") if marks else line
 
 
-def _type_of(field: Field) -> str:
+def _type_of(field: "Field") -> str:
     if field.type == "enum":
         return visible(field.enum or "enum")
     if field.type == "list":
@@ -89,7 +92,7 @@ def _type_of(field: Field) -> str:
     return field.type
 
 
-def _marks(field: Field) -> Iterable[str]:
+def _marks(field: "Field") -> Iterable[str]:
     if field.primary_key:
         yield "key"
     elif field.required:
@@ -104,12 +107,12 @@ def _marks(field: Field) -> Iterable[str]:
         yield f"→ {visible(field.references.entity)}.{visible(field.references.field)}"
 
 
-def _enum_line(enum: Enum) -> Text:
+def _enum_line(enum: "Enum") -> Text:
     line = Text(visible(enum.name), style="bold yellow")
     return line.append(f"  {' | '.join(visible(value) for value in enum.values)}", style="dim")
 
 
-def _relationship_line(relationship: Relationship) -> Text:
+def _relationship_line(relationship: "Relationship") -> Text:
     arrow = _ARROWS[relationship.kind]
     return Text.assemble(
         (visible(relationship.source), "cyan"),
@@ -120,6 +123,6 @@ def _relationship_line(relationship: Relationship) -> Text:
     )
 
 
-def _rule_line(rule: Rule) -> Text:
+def _rule_line(rule: "Rule") -> Text:
     says = rule.expression or rule.message or rule.description or ""
     return Text.assemble((visible(rule.key), "bold red"), (f"  {rule.kind}  ", "dim"), visible(says))

@@ -38,7 +38,10 @@ async def batch(
         str | None, typer.Option("--message", "-m", metavar="TEXT", help="Kept with the new version.")
     ] = None,
 ) -> ExitCode:
-    """Apply a file of operations to a project; exit code 1 when one of them was refused."""
+    """Apply a file of operations to a project.
+
+    Exit code 1 when one of them was refused with --per-operation; without it nothing is stored then, and the code is 3.
+    """
     named, operations = _operations(file, read_json(file))
     if (project or named) is None:
         raise typer.BadParameter("name the project: --project P")
@@ -88,7 +91,10 @@ async def restore(
     project: Project,
     version: Annotated[int, typer.Argument(min=1, help="The version to make the newest again.")],
 ) -> None:
-    """Make an old version the newest again; it becomes a new version, and nothing is lost."""
+    """Make an old version the newest again.
+
+    It becomes a new version, and nothing is lost.
+    """
     async with connected(call) as handler:
         result = await handler.restore(project, version)
     if call.as_json:
@@ -104,7 +110,10 @@ async def delete(
     *,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> ExitCode:
-    """Delete a project; its history stays, and `project restore` brings it back."""
+    """Delete a project.
+
+    Its history stays, and `project restore` brings it back.
+    """
     if not yes and not typer.confirm(f"Delete {project}?", err=True):
         return ExitCode.NOT_SO
     async with connected(call) as handler:

@@ -1,8 +1,10 @@
 """Errors turned into one panel (code, cause, fix) and an exit code; knows no command."""
 
+import traceback
 from asyncio import CancelledError
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -79,7 +81,9 @@ def _code(error: Exception) -> str:
 def _cause(error: Exception) -> str:
     if isinstance(error, SchemawireError):
         return error.message
-    return f"{type(error).__name__}: {error}"
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" (in {Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {error}{where}"
 
 
 def _fix(error: Exception) -> str:
@@ -96,6 +100,8 @@ def _issues(error: Exception) -> list[tuple[str, str]]:
 
 def _issue_lines(error: Exception) -> list[str]:
     issues = _issues(error)
+    if len(issues) == 1 and issues[0][1] in _cause(error):
+        return []  # the cause says it already
     lines = [f"{pointer}: {message}" if pointer else message for pointer, message in issues[:MAX_ISSUES_SHOWN]]
     more = len(issues) - len(lines)
     return [*lines, f"and {more} more"] if more > 0 else lines

@@ -11,7 +11,10 @@ from schemawire.cli.invocation import Invocation, command
 
 @command(app, "health", backend=True)
 async def health(call: Invocation) -> ExitCode:
-    """Ask the backend how it is; exit code 1 when it is not healthy, 4 when it cannot be reached."""
+    """Ask the backend how it is.
+
+    Exit code 1 when it is not healthy, 4 when it cannot be reached.
+    """
     async with connected(call) as handler:
         status = await handler.health_check()
     if call.as_json:
@@ -41,7 +44,7 @@ def _health_document(status: Any) -> dict[str, Any]:
 
 @command(app, "metrics", backend=True)
 async def metrics(call: Invocation) -> None:
-    """Show the backend's request counts, latencies and history."""
+    """Show the request counts and latencies of the backend."""
     async with connected(call) as handler:
         found = await handler.get_metrics()
     if call.as_json:

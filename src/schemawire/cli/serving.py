@@ -27,7 +27,10 @@ Database = Annotated[str | None, typer.Option("--database", metavar="URL", help=
 
 @command(app, "dev")
 def dev(call: Invocation, *, port: Port = None, database: Database = None) -> None:
-    """Run the service on this machine, with SQLite and a key of its own; Ctrl-C ends it."""
+    """Run the service on this machine, with SQLite and its own key.
+
+    The key is made once, printed, and kept where the other commands and DomainSchemaHandler() find it. Ctrl-C ends it.
+    """
     from schemawire.settings.keyfile import read_key, write_key
     from schemawire.settings.service import ServiceSettings
 
@@ -59,7 +62,10 @@ def serve(
     port: Port = None,
     database: Database = None,
 ) -> None:
-    """Run the service with the settings of the environment; refuses to start without a key."""
+    """Run the service with the settings of the environment.
+
+    It refuses to start without a key: set SCHEMAWIRE_ADMIN_KEY.
+    """
     from schemawire.settings.service import ServiceSettings
 
     settings = ServiceSettings.load(host=host, port=port, database_url=database)

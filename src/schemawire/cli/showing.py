@@ -22,7 +22,10 @@ AtVersion = Annotated[int | None, typer.Option("--version", min=1, help="An olde
 
 @command(app, "stream", backend=True)
 async def stream(call: Invocation, project: Project) -> None:
-    """Read a schema element by element, verified at the end; `--json` prints one element per line."""
+    """Read a schema element by element, verified at the end.
+
+    With --json, one element per line and a summary as the last one.
+    """
     with call.screen.progress(f"streaming {project}", None) as bar:
 
         def arrived(element: Any) -> None:

@@ -1,6 +1,6 @@
 """`operation submit|status|wait|cancel`: work that goes on in the backend after the call has returned."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,7 +10,9 @@ from schemawire.cli.exit_codes import ExitCode
 from schemawire.cli.files import read_json
 from schemawire.cli.invocation import Invocation, command
 from schemawire.cli.showing import Project
-from schemawire.protocol.messages import OperationStatus
+
+if TYPE_CHECKING:
+    from schemawire.protocol.messages import OperationStatus
 
 OperationId = Annotated[str, typer.Argument(metavar="ID", help="The operation's id, as `operation submit` printed it.")]
 
@@ -27,7 +29,10 @@ async def submit(
         str | None, typer.Option("--file", metavar="FILE", help="A JSON list of {operation, data}.")
     ] = None,
 ) -> None:
-    """Hand over work and print its id; the backend finishes it even across its own restart."""
+    """Hand over work and print its id.
+
+    The backend finishes it, even across its own restart.
+    """
     if (description is None) == (file is None):
         raise typer.BadParameter("give either --description or --file")
     async with connected(call) as handler:
@@ -38,7 +43,10 @@ async def submit(
 
 @command(operations, "status", backend=True)
 async def status(call: Invocation, operation: OperationId) -> ExitCode:
-    """Show where an operation stands; exit code 1 when it failed or was cancelled."""
+    """Show where an operation stands.
+
+    Exit code 1 when it failed or was cancelled.
+    """
     async with connected(call) as handler:
         found = await handler.operation_status(operation)
     _show(call, found)
@@ -52,7 +60,10 @@ async def wait(
     *,
     deadline: Annotated[float, typer.Option("--timeout", min=0.0, metavar="S", help="Seconds at most.")] = 60.0,
 ) -> ExitCode:
-    """Wait until an operation has ended; exit code 1 when it failed or was cancelled, 4 when time ran out."""
+    """Wait until an operation has ended.
+
+    Exit code 1 when it failed or was cancelled, 4 when time ran out; it goes on then.
+    """
     async with connected(call) as handler:
         with call.screen.progress(operation, None):
             found = await handler.wait_for_operation(operation, deadline=deadline)
@@ -68,7 +79,7 @@ async def cancel(call: Invocation, operation: OperationId) -> None:
     _show(call, found)
 
 
-def _show(call: Invocation, status: OperationStatus) -> None:
+def _show(call: Invocation, status: "OperationStatus") -> None:
     if call.as_json:
         call.screen.document(status.model_dump(mode="json", by_alias=True))
         return
@@ -77,5 +88,5 @@ def _show(call: Invocation, status: OperationStatus) -> None:
         call.screen.line(f"· {status.error.get('code', '')}: {status.error.get('detail', '')}", style="red")
 
 
-def _code(status: OperationStatus) -> ExitCode:
+def _code(status: "OperationStatus") -> ExitCode:
     return ExitCode.NOT_SO if status.is_finished and status.state != "succeeded" else ExitCode.OK

@@ -57,7 +57,9 @@ def _figures(report: Report, metrics: Mapping[str, object]) -> list[tuple[str, s
     rows: list[tuple[str, str | int | float]] = [
         ("faults injected by the proxy", faults),
         ("retries of the client", report.retries),
+        ("connections opened", report.connections),
         ("requests under way at SIGKILL", report.killed_in_flight),
+        ("of them done, with the reply lost", report.replies_swallowed),
         ("breaker opened / closed again", f"{report.breaker_opened} / {report.breaker_closed}"),
     ]
     service = metrics.get("service")

@@ -22,7 +22,9 @@ async def demo(
         bool, typer.Option("--sabotage", help="Drop one stored schema before the proof, which must then fail.")
     ] = False,
 ) -> ExitCode:
-    """Send descriptions over a connection that is being broken, kill the service half-way, and prove the outcome.
+    """See it work while the connection is being broken on purpose.
+
+    Sends descriptions through a proxy that injects faults, kills the service half-way, and proves the outcome.
 
     Exit code 0 only if every schema is in the store exactly once as it was sent, and the faults really happened.
     """

@@ -19,11 +19,16 @@ class Report:
     cases: tuple[Case, ...]
     proof: Proof
     attempts: Mapping[str, int]
-    """Requests by project, writing and reading back."""
+    """Requests by project until its write was acknowledged."""
     faults: Mapping[str, int]
     """What the proxy did, by kind."""
     retries: int
+    connections: int
+    """How many connections the client opened, through all of this."""
     killed_in_flight: int
+    """Requests under way when the service was killed."""
+    replies_swallowed: int
+    """Of those, requests that the service had already done, and whose reply was lost."""
     breaker_opened: int
     breaker_closed: int
     errors: tuple[str, ...]
@@ -37,6 +42,7 @@ class Report:
             (sum(self.faults.values()) > 0, "no fault hit a connection"),
             (self.retries > 0, "nothing had to be sent again"),
             (self.killed_in_flight > 0, "no request was under way when the service was killed"),
+            (self.replies_swallowed > 0, "no write was committed but unacknowledged when the service was killed"),
             (self.breaker_opened > 0, "the circuit breaker never opened"),
             (self.breaker_closed > 0, "the circuit breaker never closed again"),
         )
@@ -55,7 +61,9 @@ class Report:
             "descriptions": [self._row(case) for case in self.cases],
             "faults": dict(self.faults),
             "retries": self.retries,
+            "connections": self.connections,
             "killedInFlight": self.killed_in_flight,
+            "repliesSwallowed": self.replies_swallowed,
             "breakerOpened": self.breaker_opened,
             "breakerClosed": self.breaker_closed,
             "storedVersions": self.proof.versions,

@@ -33,7 +33,7 @@ async def perform(screen: Screen, plan: Plan) -> Report:
         stage.heading("schemawire demo: plain words become stored schemas, over a connection broken on purpose")
         for line in plan.lines():
             stage.says(f"  {line}", style="dim")
-        async with Backdrop(folder, plan) as backdrop:
+        async with Backdrop(folder, plan.toxics(), plan.seed) as backdrop:
             performance = _Performance(stage, plan, backdrop, cases)
             await performance.run()
         report = _prove(stage, plan, backdrop, performance)
@@ -68,6 +68,8 @@ class _Performance:
         self.watch = Watch(self._on_breaker)
         self.errors: list[str] = []
         self.killed_in_flight = 0
+        self.replies_swallowed = 0
+        self.attempts: dict[str, int] = {}
         self.metrics: dict[str, object] = {}
         self._acknowledged = 0
         self._half_way = asyncio.Event()
@@ -77,7 +79,7 @@ class _Performance:
     async def run(self) -> None:
         """Send everything, with the kill in the middle, then read everything back."""
         async with self._handler() as handler:
-            self._stage.heading(f"Sending {len(self.cases)} descriptions through the proxy to {self._backdrop.address}")
+            self._stage.heading(f"Sending {len(self.cases)} descriptions: {self._backdrop.describe()}")
             with self._stage.running():
                 async with asyncio.TaskGroup() as tasks:
                     tasks.create_task(self._kill_half_way())
@@ -109,15 +111,14 @@ class _Performance:
             except SchemawireError as error:
                 self._fail(case, error)
             else:
-                attempts = self.watch.attempts[case.project]
-                more = "" if attempts == 1 else f", {attempts} attempts"
-                self._stage.happened("stored", f"{case.project}: {case.figures}{more}, version {result.version}")
+                self._stage.happened("stored", f"{case.project}: {case.figures}, version {result.version}")
+        self.attempts[case.project] = self.watch.attempts[case.project]
         self._acknowledge()
 
     def _acknowledge(self) -> None:
         self._acknowledged += 1
         self._stage.advance()
-        self._stage.state(f"{self.watch.retries} sent again · {self._backdrop.faults_so_far} faults")
+        self._stage.state(f"{self.watch.retries} sent again · {sum(self._backdrop.faults().values())} faults")
         if self._acknowledged * 2 >= len(self.cases):
             self._half_way.set()
 
@@ -128,17 +129,20 @@ class _Performance:
     async def _kill_half_way(self) -> None:
         """End the service without warning while requests are under way; start it again once the breaker has opened."""
         await self._half_way.wait()
-        await self._backdrop.request_under_way()
+        self.replies_swallowed = await self._backdrop.kill_holding_replies(self._plan.outage_limit)
         self.killed_in_flight = self.watch.attempts_in_flight
-        self._backdrop.kill()
-        self._stage.happened("SIGKILL", f"the service is gone, with {self.killed_in_flight} requests under way")
+        self._stage.happened("SIGKILL", self._loss())
         try:
             async with asyncio.timeout(self._plan.outage_limit):
                 await self._outage_seen.wait()
         except TimeoutError:
             self._stage.happened("breaker", "did not open")
         await self._backdrop.start()
-        self._stage.happened("restart", f"the service is back on the same file, process {self._backdrop.process_id}")
+        self._stage.happened("restart", f"the service is back on the same file; {self._backdrop.describe()}")
+
+    def _loss(self) -> str:
+        under_way = f"{self.killed_in_flight} requests under way"
+        return f"the service is gone, with {under_way}; {self.replies_swallowed} of them done, the reply lost"
 
     def _on_breaker(self, change: BreakerChanged) -> None:
         more = "" if change.open_for is None else f", for {change.open_for:.2f} s"
@@ -169,10 +173,12 @@ def _prove(stage: Stage, plan: Plan, backdrop: Backdrop, performance: _Performan
     return Report(
         cases=tuple(performance.cases),
         proof=proof,
-        attempts=dict(watch.attempts),
-        faults=backdrop.faults,
+        attempts=performance.attempts,
+        faults=backdrop.faults(),
         retries=watch.retries,
+        connections=backdrop.connections(),
         killed_in_flight=performance.killed_in_flight,
+        replies_swallowed=performance.replies_swallowed,
         breaker_opened=watch.times_reached("OPEN"),
         breaker_closed=watch.times_reached("CLOSED"),
         errors=tuple(performance.errors),
