@@ -20,7 +20,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 
-from schemawire.errors import Closed
+from schemawire.errors import Closed, ConfigurationInvalid
 from schemawire.service.store.migrate import migrate
 from schemawire.service.store.refusals import StoreLocked, StoreUnavailable
 from schemawire.service.store.store import StoreStatistics
@@ -55,6 +55,9 @@ class SqliteStore:
         path: the database file; its folder is made where it is missing.
         options: how much the store does at once.
         clock: seconds since 1970-01-01 UTC.
+
+    Raises:
+        ConfigurationInvalid: the path names no file.
     """
 
     is_exclusive = True
@@ -63,7 +66,9 @@ class SqliteStore:
         self, path: str | Path, *, options: SqliteOptions | None = None, clock: Callable[[], float] = time.time
     ) -> None:
         if str(path).startswith(":memory:") or not str(path):
-            raise ValueError("a store needs a file: several connections cannot share a database in memory")
+            raise ConfigurationInvalid(
+                f"{str(path)!r} is not a database file", fix="Name a file: connections cannot share one in memory."
+            )
         self.path = Path(path).absolute()
         self._options = options or SqliteOptions()
         self._clock = clock

@@ -1,0 +1,316 @@
+"""Finds operations in the store and has them carried out: polling, leases, retries, take-over and a clean stop.
+
+Knows nothing of what an operation does. The row is the truth; waking up is only a matter of speed.
+"""
+
+import asyncio
+import os
+import socket
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from uuid import uuid4
+
+from sqlalchemy import Connection
+
+from schemawire.errors import SchemawireError
+from schemawire.service.dispatch.execution import Execute, Execution
+from schemawire.service.logs import log
+from schemawire.service.operations import Backoff, Operation, OperationState, cancel, fail, release
+from schemawire.service.store.operations import (
+    claim_due,
+    expire_leases,
+    next_due,
+    require_lease,
+    require_operation,
+    save_operation,
+)
+from schemawire.service.store.refusals import LeaseLost, StoreError
+from schemawire.service.store.store import Store
+
+CLEAN_UP_TIME = 5.0
+"""Seconds for giving an operation back when its worker is stopped."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DispatchOptions:
+    """How operations are worked off."""
+
+    concurrency: int = 4
+    """Operations carried out at once, 1 to 1,000."""
+    lease: float = 30.0
+    """Seconds after which an operation whose worker has gone silent is taken over; renewed every third of it."""
+    poll_interval: float = 1.0
+    """Seconds between two looks at the store at most."""
+    backoff: Backoff = field(default_factory=Backoff)
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.concurrency <= 1_000:
+            raise ValueError(f"concurrency is {self.concurrency!r}; use 1 to 1000")
+        for name, value in (("lease", self.lease), ("poll_interval", self.poll_interval)):
+            if not 0 < value <= 86_400:
+                raise ValueError(f"{name} is {value!r}; use more than 0 and at most 86400 seconds")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DispatchStatistics:
+    """What a dispatcher has done since its start, and what it is doing now."""
+
+    running: int = 0
+    claimed: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    """Failed for good, or parked."""
+    retried: int = 0
+    released: int = 0
+    """Given back unfinished at a stop."""
+    lost: int = 0
+    """Cancelled, or taken over by another worker, while they ran."""
+    taken_over: int = 0
+    """Found in the hands of a dead process at the start."""
+    failed_polls: int = 0
+
+
+def describe_error(error: BaseException) -> dict[str, object]:
+    """Return the problem document of an error; what we did not foresee says no more than its kind."""
+    if isinstance(error, SchemawireError):
+        return {"code": error.code, "detail": error.message, "fix": error.fix, "retryable": error.retryable}
+    fix = "Look at the service's log; report it if it looks like a fault of schemawire."
+    return {"code": "internal_error", "detail": type(error).__name__, "fix": fix, "retryable": True}
+
+
+def may_help_again(error: BaseException) -> bool:
+    """Tell whether another attempt could end otherwise; what we did not foresee gets its attempts, then is parked."""
+    return error.retryable if isinstance(error, SchemawireError) else True
+
+
+class SqlDispatcher:
+    """Works off the operations of one store, a few at once.
+
+    Invariants: an operation is in `_executions` exactly while its task runs; each task ends by settling its row, or
+    leaves it to the lease. One dispatcher per process and store.
+
+    Args:
+        store: where the operations are; started before this, and closed after it.
+        execute: carries out one operation.
+        options: how many at once, how long a lease, how often to look.
+        describe: turns an error into the problem document that the operation keeps.
+        clock: seconds since 1970-01-01 UTC.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        execute: Execute,
+        *,
+        options: DispatchOptions | None = None,
+        describe: Callable[[BaseException], Mapping[str, object]] = describe_error,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.owner = f"{socket.gethostname()[:64]}-{os.getpid()}-{uuid4().hex[:12]}"
+        self._store = store
+        self._execute = execute
+        self._options = options or DispatchOptions()
+        self._describe = describe
+        self._clock = clock
+        self._executions: dict[str, Execution] = {}
+        self._wake = asyncio.Event()
+        self._is_stopping = False
+        self._task: asyncio.Task[None] | None = None
+        self._counts = DispatchStatistics()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether operations are being looked for."""
+        return self._task is not None and not self._task.done() and not self._is_stopping
+
+    async def start(self) -> None:
+        """Take over what a dead process left behind, and begin to work. Harmless when repeated.
+
+        On a store that only this process can have open, whatever is running was left by a dead one, and is taken
+        over at once; otherwise when its lease has run out.
+
+        Raises:
+            StoreUnavailable: the store cannot be written; nothing was started.
+        """
+        if self._task is not None:
+            return
+        if self._store.is_exclusive:
+            left = await self._store.write(partial(expire_leases, now=self._clock(), alive=self.owner))
+            self._count(taken_over=left)
+        self._is_stopping = False
+        self._wake = asyncio.Event()  # belongs to the loop of this start
+        self._task = asyncio.create_task(self._run(), name="schemawire-dispatcher")
+
+    async def stop(self, timeout: float = 10.0) -> None:
+        """Take nothing new, give what runs `timeout` seconds to end, and put the rest back. Harmless when repeated.
+
+        *Cancelled:* what still runs is cancelled and put back.
+        """
+        task, self._task = self._task, None
+        if task is None:
+            return
+        self._is_stopping = True
+        self._wake.set()
+        try:
+            async with asyncio.timeout(timeout):
+                await asyncio.shield(task)
+        except TimeoutError:
+            log.info("operations put back", count=len(self._executions))
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+            if not task.cancelled() and (error := task.exception()) is not None:
+                log.error("operations stopped being looked for", exc_info=error)
+
+    def wake(self) -> None:
+        """Look for work now, because some was just committed."""
+        self._wake.set()
+
+    async def cancel(self, operation_id: str) -> Operation:
+        """Cancel an operation; what its worker has not committed by now is never committed.
+
+        Raises:
+            OperationMissing: there is no such operation.
+            IllegalTransition: it is finished.
+            StoreUnavailable: nothing was changed.
+        """
+        cancelled = await self._store.write(partial(cancel_operation, operation_id=operation_id, now=self._clock()))
+        self.interrupt(operation_id)
+        return cancelled
+
+    def interrupt(self, operation_id: str) -> None:
+        """Have a running operation look at its row now, because that was cancelled elsewhere."""
+        if operation_id in self._executions:
+            self._executions[operation_id].interrupt()
+
+    def statistics(self) -> DispatchStatistics:
+        """Return the counters as they are now."""
+        return replace(self._counts, running=len(self._executions))
+
+    def _count(self, **by: int) -> None:
+        self._counts = replace(self._counts, **{name: getattr(self._counts, name) + more for name, more in by.items()})
+
+    async def _run(self) -> None:
+        async with asyncio.TaskGroup() as workers:
+            while not self._is_stopping:
+                self._wake.clear()
+                try:
+                    claimed, wait = await self._look()
+                except StoreError as error:
+                    log.warning("operations cannot be read", code=error.code, reason=error.message)
+                    self._count(failed_polls=1)
+                    claimed, wait = [], self._options.poll_interval
+                for operation in claimed:
+                    self._begin(operation, workers)
+                if not claimed:
+                    await self._rest(wait)
+
+    async def _look(self) -> tuple[list[Operation], float]:
+        """Return newly claimed operations, and how long to rest if there are none."""
+        free = self._options.concurrency - len(self._executions)
+        if free <= 0:
+            return [], self._options.poll_interval
+        now = self._clock()
+        due = await self._store.read(next_due)
+        if due is None or due > now:
+            return [], min(self._options.poll_interval, due - now if due is not None else self._options.poll_interval)
+        claim = partial(claim_due, owner=self.owner, now=now, lease=self._options.lease, limit=free)
+        return await self._store.write(claim), 0.0
+
+    async def _rest(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+
+    def _begin(self, operation: Operation, workers: asyncio.TaskGroup) -> None:
+        options = self._options
+        execution = Execution(self._store, operation, owner=self.owner, lease=options.lease, clock=self._clock)
+        self._executions[operation.operation_id] = execution
+        self._count(claimed=1)
+        task = workers.create_task(self._work(execution), name=f"schemawire-operation-{operation.operation_id}")
+        task.add_done_callback(partial(self._ended, operation.operation_id))
+
+    def _ended(self, operation_id: str, _: asyncio.Task[None]) -> None:
+        del self._executions[operation_id]
+        self._wake.set()
+
+    async def _work(self, execution: Execution) -> None:
+        try:
+            error = await self._attempt(execution)
+        except asyncio.CancelledError:
+            await self._put_back(execution)
+            raise
+        if error is None or execution.is_finished:
+            self._count(succeeded=1)
+        elif isinstance(error, LeaseLost):
+            self._count(lost=1)
+        else:
+            await self._settle(execution, error)
+
+    async def _attempt(self, execution: Execution) -> Exception | None:
+        """Carry out the operation while its lease is kept, and return what went wrong."""
+        found: list[Exception] = []
+        try:
+            async with asyncio.TaskGroup() as group:
+                keeper = group.create_task(execution.keep_lease())
+                try:
+                    await self._execute(execution)
+                    if not execution.is_finished:
+                        await execution.finish(_nothing)
+                finally:
+                    keeper.cancel()
+        except* Exception as group_error:
+            found.extend(group_error.exceptions)
+        return next((error for error in found if isinstance(error, LeaseLost)), found[0] if found else None)
+
+    async def _settle(self, execution: Execution, error: Exception) -> None:
+        if not isinstance(error, SchemawireError):
+            log.error("operation failed", operation=execution.operation.operation_id, exc_info=error)
+        try:
+            settled = await self._store.write(partial(self._note_failure, execution.operation, error))
+        except LeaseLost:
+            self._count(lost=1)
+        except StoreError as trouble:  # the row stays as it is, and is taken over when its lease runs out
+            log.warning("operation left to its lease", code=trouble.code, reason=trouble.message)
+        else:
+            self._count(**{"retried" if settled.state is OperationState.QUEUED else "failed": 1})
+
+    def _note_failure(self, operation: Operation, error: Exception, conn: Connection) -> Operation:
+        held = require_lease(conn, operation.operation_id, self.owner)
+        wait = self._options.backoff.delay(held.attempts) if may_help_again(error) else None
+        problem = self._describe(error)
+        settled = fail(held, self.owner, now=self._clock(), error=problem, retry_in=wait)
+        save_operation(conn, settled)
+        return settled
+
+    async def _put_back(self, execution: Execution) -> None:
+        try:
+            async with asyncio.timeout(CLEAN_UP_TIME):
+                await self._store.write(partial(self._release, execution.operation))
+        except (LeaseLost, TimeoutError, SchemawireError):
+            return  # finished after all, or left to its lease
+        self._count(released=1)
+
+    def _release(self, operation: Operation, conn: Connection) -> None:
+        held = require_lease(conn, operation.operation_id, self.owner)
+        save_operation(conn, release(held, self.owner, now=self._clock()))
+
+
+def cancel_operation(conn: Connection, operation_id: str, *, now: float) -> Operation:
+    """Cancel an operation in the caller's transaction.
+
+    Raises:
+        OperationMissing: there is no such operation.
+        IllegalTransition: it is finished.
+    """
+    cancelled = cancel(require_operation(conn, operation_id, lock=True), now=now)
+    save_operation(conn, cancelled)
+    return cancelled
+
+
+def _nothing(_: Connection) -> None:
+    return None
