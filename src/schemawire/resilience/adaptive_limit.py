@@ -14,7 +14,7 @@ from typing import NamedTuple
 from schemawire.errors import AttemptTimeout, ConfigurationInvalid, LoadShed
 from schemawire.events import CallRefused, Listener
 from schemawire.resilience.alone import Standalone
-from schemawire.resilience.call import Context, Handler, Judge, Judgement, R, RetryClass, judge_exceptions
+from schemawire.resilience.call import Context, Handler, Judge, Judgement, R, RetryClass, is_neutral, judge_exceptions
 from schemawire.resilience.limit_algorithms import LimitAlgorithm, LimitRange, Sample, algorithm
 from schemawire.resilience.ranges import require_count, require_kind, require_number, require_order, show
 
@@ -149,7 +149,8 @@ class AdaptiveLimit(Standalone):
                 result = await inner(context)
             except BaseException as error:
                 self._release(context.partition)
-                self._learn(self._judge(context, None, error), error, began, in_flight)
+                if not is_neutral(context, error, asyncio.get_running_loop().time()):
+                    self._learn(self._judge(context, None, error), error, began, in_flight)
                 raise
             # A long body is no slow answer, but it keeps its place at the backend until it has been read.
             if context.scope is None:

@@ -11,7 +11,7 @@ from typing import Any
 from schemawire.errors import CircuitOpen, ConfigurationInvalid, NoEndpoint
 from schemawire.events import EndpointEjected, Listener
 from schemawire.resilience.alone import Standalone
-from schemawire.resilience.call import Context, Handler, Judge, Judgement, R, RetryClass, judge_exceptions
+from schemawire.resilience.call import Context, Handler, Judge, Judgement, R, RetryClass, is_neutral, judge_exceptions
 from schemawire.resilience.endpoint_state import Available, EndpointState
 from schemawire.resilience.outlier import OutlierConfig, OutlierDetector
 from schemawire.resilience.priority_groups import draw_group
@@ -173,7 +173,9 @@ class Balance(Standalone):
                     continue
                 except BaseException as error:
                     state.in_flight -= 1
-                    self._record(state, context, self._judge(context, None, error), began, loop.time())
+                    now = loop.time()
+                    if not is_neutral(context, error, now):
+                        self._record(state, context, self._judge(context, None, error), began, now)
                     raise
                 if context.scope is None:
                     state.in_flight -= 1

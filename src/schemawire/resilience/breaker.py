@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, TypeVar
 
-from schemawire.errors import CircuitOpen, DeadlineExceeded, Refused
+from schemawire.errors import CircuitOpen
 from schemawire.events import BreakerChanged, CallRefused, Listener
 from schemawire.resilience.alone import Standalone
 from schemawire.resilience.breaker_state import (
@@ -17,7 +17,7 @@ from schemawire.resilience.breaker_state import (
     CircuitBreakerConfig,
     Permit,
 )
-from schemawire.resilience.call import NEUTRAL, Context, Handler, Judge, Judgement, Scope, judge_exceptions
+from schemawire.resilience.call import NEUTRAL, Context, Handler, Judge, Judgement, Scope, is_neutral, judge_exceptions
 from schemawire.resilience.deadline import current_deadline
 from schemawire.resilience.ranges import show
 
@@ -228,7 +228,7 @@ class CircuitBreaker(Standalone):
     def _judged(
         self, permit: Permit, context: Context, result: Any, error: BaseException | None, *, now: float
     ) -> Judgement:
-        if error is not None and _is_neutral(context, error, now):
+        if error is not None and is_neutral(context, error, now):
             return NEUTRAL
         try:
             return self._judge(context, result, error)
@@ -269,10 +269,3 @@ class CircuitBreaker(Standalone):
                     open_for=change.open_for,
                 )
             )
-
-
-def _is_neutral(context: Context, error: BaseException, now: float) -> bool:
-    """Return whether an error says nothing about the other side: cancelled, refused here, or out of the call's time."""
-    if isinstance(error, Refused) or not isinstance(error, Exception):
-        return True
-    return isinstance(error, DeadlineExceeded) and now >= context.deadline

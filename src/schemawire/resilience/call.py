@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol, TypeVar
 
-from schemawire.errors import ConnectFailed, Failed, Refused, SchemawireError, Throttled
+from schemawire.errors import ConnectFailed, DeadlineExceeded, Failed, Refused, SchemawireError, Throttled
 
 R = TypeVar("R")
 
@@ -137,6 +137,13 @@ class Context:
 Handler = Callable[[Context], Awaitable[R]]
 Judge = Callable[[Context, Any, BaseException | None], Judgement]
 """(context, result or None, error or None) → what the outcome means."""
+
+
+def is_neutral(context: Context, error: BaseException, now: float) -> bool:
+    """Return whether an error says nothing about the other side: cancelled, refused here, or out of the call's time."""
+    if isinstance(error, Refused) or not isinstance(error, Exception):
+        return True
+    return isinstance(error, DeadlineExceeded) and now >= context.deadline
 
 
 def judge_exceptions(context: Context, result: object, error: BaseException | None) -> Judgement:

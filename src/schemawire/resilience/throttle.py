@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from schemawire.errors import LoadShed
 from schemawire.events import CallRefused, Listener
 from schemawire.resilience.alone import Standalone
-from schemawire.resilience.call import Context, Handler, Judge, Judgement, R, RetryClass, judge_exceptions
+from schemawire.resilience.call import Context, Handler, Judge, Judgement, R, RetryClass, is_neutral, judge_exceptions
 from schemawire.resilience.ranges import require_count, require_number, show
 from schemawire.resilience.window import SlidingSum
 
@@ -148,7 +148,8 @@ class Throttle(Standalone):
             try:
                 result = await inner(context)
             except BaseException as error:
-                self._count(self._judge(context, None, error), level)
+                if not is_neutral(context, error, asyncio.get_running_loop().time()):
+                    self._count(self._judge(context, None, error), level)
                 raise
             self._count(self._judge(context, result, None), level)
             return result
