@@ -8,10 +8,9 @@ from typing import Any
 from schemawire.settings.client import (
     PRESETS,
     ClientSettings,
-    ConfigurationIssue,
-    ExplainedSetting,
     get_preset,
 )
+from schemawire.settings.findings import ConfigurationIssue, ExplainedSetting
 
 __all__ = [
     "PRESETS",

@@ -3,7 +3,6 @@
 Turns them into the options of the transport and resilience rooms; knows no handler.
 """
 
-from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, Self, cast
 from urllib.parse import urlsplit
@@ -13,6 +12,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from schemawire.errors import ConfigurationInvalid
 from schemawire.resilience import CircuitBreakerConfig, RetryConfig
+from schemawire.settings.findings import ConfigurationIssue, ExplainedSetting
 from schemawire.settings.keyfile import read_key
 from schemawire.settings.sources import Layer, MergedSource, env_file_layer, environment_layer, merge, toml_layer
 from schemawire.transport import PoolConfig, TimeoutConfig, TlsConfig
@@ -55,29 +55,6 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
 }
 """What each environment changes; a value from a stronger source wins over it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConfigurationIssue:
-    """Something about the settings that is wrong (`error`) or unwise (`warning`)."""
-
-    level: str
-    name: str
-    """The environment variable."""
-    message: str
-    fix: str
-
-    def __str__(self) -> str:
-        return f"{self.name}: {self.message} {self.fix}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExplainedSetting:
-    """One setting, its value in words (secrets hidden), and where it came from."""
-
-    name: str
-    value: str
-    source: str
 
 
 class ClientSettings(BaseSettings):

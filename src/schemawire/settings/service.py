@@ -1,0 +1,202 @@
+"""The service's settings: `SCHEMAWIRE_*` from the environment, `.env`, `schemawire.toml`, or their default.
+
+Plain values; knows nothing of the service that is made from them.
+"""
+
+import os
+from dataclasses import replace as vary
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from schemawire.errors import ConfigurationInvalid
+from schemawire.settings.findings import ConfigurationIssue, ExplainedSetting
+from schemawire.settings.sources import Layer, MergedSource, env_file_layer, environment_layer, merge, toml_layer
+
+PREFIX = "SCHEMAWIRE_"
+TABLE = "service"
+DEFAULT = "default"
+SHORTEST_KEY = 16
+"""Characters below which an admin key can be guessed."""
+
+_SECRETS = frozenset({"admin_key"})
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+_OURS = frozenset({"origins", "unknown"})
+
+
+def data_folder() -> Path:
+    """Return the user's data folder for schemawire; it need not exist.
+
+    *Source:* XDG Base Directory Specification: a relative XDG_DATA_HOME is to be ignored.
+    """
+    root = os.environ.get("XDG_DATA_HOME", "")
+    return (Path(root) if os.path.isabs(root) else Path.home() / ".local" / "share") / "schemawire"
+
+
+def default_database_url() -> str:
+    """Return the address of the SQLite file in the user's data folder."""
+    return f"sqlite:///{data_folder() / 'schemas.db'}"
+
+
+class ServiceSettings(BaseSettings):
+    """Everything about the service that can be set from outside: the field `port` is the variable SCHEMAWIRE_PORT.
+
+    Precedence: argument, environment, `.env`, the table `[service]` of `schemawire.toml`, default.
+
+    Raises:
+        ConfigurationInvalid: values have the wrong type or are out of range; all of them are named.
+    """
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid")
+
+    database_url: str = Field(default_factory=default_database_url, repr=False, min_length=1, max_length=8192)
+    """`sqlite:///PATH`; the path is relative to the working folder unless a fourth slash starts it."""
+    host: str = Field("127.0.0.1", min_length=1, max_length=255)
+    port: int = Field(8084, ge=0, le=65_535)
+    """0 for any free port."""
+    admin_key: str | None = Field(None, repr=False, max_length=8192)
+    """An admin key that is valid from the start."""
+    database_readers: int = Field(4, ge=1, le=64)
+    """Reads of a SQLite file at once."""
+    max_waiting_writes: int = Field(1_000, ge=1, le=1_000_000)
+    """Writes that wait for the database; further ones are refused at once."""
+    operation_concurrency: int = Field(4, ge=1, le=1_000)
+    """Asynchronous operations carried out at once."""
+    operation_lease: float = Field(30.0, gt=0, le=86_400)
+    """Seconds of silence after which another worker takes an operation over."""
+
+    origins: dict[str, str] = Field(default_factory=dict, repr=False, exclude=True)
+    """The source of each value that is not a default, by field name."""
+    unknown: tuple[str, ...] = Field((), repr=False, exclude=True)
+    """Names with the prefix that are no setting."""
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise ConfigurationInvalid(_in_words(error)) from None
+
+    @field_validator("database_url")
+    @classmethod
+    def _check_database_url(cls, value: str) -> str:
+        scheme, separator, rest = value.partition("://")
+        if not separator or not scheme or not rest.strip("/"):
+            raise ValueError("not the address of a database: write sqlite:///PATH")
+        return value
+
+    @field_validator("admin_key")
+    @classmethod
+    def _check_admin_key(cls, value: str | None) -> str | None:
+        if value is not None and (not value.isascii() or not value.isprintable() or " " in value):
+            raise ValueError("a key that no HTTP header can carry: use printable ASCII without spaces")
+        return value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Return the layers merged into one source, so that the origin of each value is known."""
+        given = {name: value for name, value in init_settings().items() if value is not None}
+        inherited = given.pop("origins", {})
+        given.pop("unknown", None)
+        fields = frozenset(cls.model_fields) - _OURS
+        variables = frozenset(f"{PREFIX.lower()}{name}" for name in fields)
+        layers = [
+            Layer(label="argument", values=given),
+            _unprefixed(environment_layer(PREFIX, variables), PREFIX),
+            _unprefixed(env_file_layer(PREFIX, variables), PREFIX),
+            _unprefixed(toml_layer(TABLE, frozenset(f"{TABLE}_{name}" for name in fields)), f"{TABLE}_"),
+        ]
+        merged = merge(layers)
+        merged.origins.update({name: label for name, label in inherited.items() if name in given})
+        return (MergedSource(settings_cls, merged),)
+
+    @classmethod
+    def load(cls, **arguments: Any) -> Self:
+        """Return the settings that hold now, `arguments` put over every other source; `None` leaves one alone.
+
+        Raises:
+            ConfigurationInvalid: see the class; also a file that cannot be read, or an unknown argument.
+        """
+        return cls(**arguments)
+
+    def replace(self, **arguments: Any) -> Self:
+        """Return a copy with `arguments` put over it, checked like the settings themselves.
+
+        Raises:
+            ConfigurationInvalid: a value has the wrong type or is out of range.
+        """
+        fixed = {name: getattr(self, name) for name in type(self).model_fields if name not in {*arguments, *_OURS}}
+        origins = {name: self.origins.get(name, DEFAULT) for name in fixed}
+        return type(self)(**{**fixed, **arguments, "origins": origins})
+
+    def explain(self) -> list[ExplainedSetting]:
+        """Return every setting with its value and where it came from, secrets hidden."""
+        return [
+            ExplainedSetting(name=_variable(name), value=self._shown(name), source=self.origins.get(name, DEFAULT))
+            for name in type(self).model_fields
+            if name not in _OURS
+        ]
+
+    def _shown(self, name: str) -> str:
+        value = getattr(self, name)
+        if name in _SECRETS:
+            return "set (hidden)" if value else "not set"
+        return _without_password(str(value)) if name == "database_url" else str(value)
+
+    def issues(self) -> list[ConfigurationIssue]:
+        """Return what is wrong or unwise about the settings taken together; empty when all is well."""
+        found = []
+        if self.admin_key is not None and len(self.admin_key) < SHORTEST_KEY:
+            message = f"The admin key has fewer than {SHORTEST_KEY} characters and can be guessed."
+            found.append(_issue("admin_key", message, "Use 32 random ones."))
+        if self.host not in _LOOPBACK:
+            message = f"The service listens on {self.host} without TLS, so keys travel unencrypted."
+            found.append(_issue("host", message, "Put a proxy that speaks TLS in front of it."))
+        return found + [_name_issue(unknown) for unknown in self.unknown]
+
+
+def _variable(name: str) -> str:
+    return f"{PREFIX}{name.upper()}"
+
+
+def _unprefixed(layer: Layer, prefix: str) -> Layer:
+    return vary(layer, values={name[len(prefix) :]: value for name, value in layer.values.items()})
+
+
+def _without_password(url: str) -> str:
+    scheme, separator, rest = url.partition("://")
+    credentials, at, place = rest.rpartition("@")
+    return url if not at or ":" not in credentials else f"{scheme}{separator}{credentials.split(':')[0]}:…@{place}"
+
+
+def _in_words(error: ValidationError) -> str:
+    def line(problem: Any) -> str:
+        name = str(problem["loc"][0])
+        if problem["type"] == "extra_forbidden":
+            return f"{name} is no setting"
+        given = "the given value" if name in _SECRETS else repr(_without_password(str(problem["input"])))
+        return f"{_variable(name)}={given}: {problem['msg'][0].lower()}{problem['msg'][1:]}"
+
+    return "; ".join(line(problem) for problem in error.errors(include_url=False, include_context=False))
+
+
+def _issue(name: str, message: str, fix: str) -> ConfigurationIssue:
+    return ConfigurationIssue(level="warning", name=_variable(name), message=message, fix=fix)
+
+
+def _name_issue(unknown: str) -> ConfigurationIssue:
+    known = [_variable(name) for name in ServiceSettings.model_fields if name not in _OURS]
+    plain = unknown.split(" ")[0].upper().replace(".", "_").replace(f"{TABLE.upper()}_", PREFIX)
+    near = get_close_matches(plain, known, n=1)
+    fix = f"Did you mean {near[0]}?" if near else "Remove it."
+    message = "There is no such setting, so it has no effect."
+    return ConfigurationIssue(level="warning", name=unknown, message=message, fix=fix)
