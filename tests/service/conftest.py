@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from tests.service.caller import Caller
 
 from schemawire.testing.service_process import ServiceProcess
-from tests.service.caller import Caller
 
 
 @pytest.fixture(scope="session")

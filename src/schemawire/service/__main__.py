@@ -13,7 +13,7 @@ def main() -> int:
     """Serve until told to stop; return the exit code."""
     log_to_stream()
     try:
-        asyncio.run(serve(ServiceSettings()))
+        asyncio.run(serve(ServiceSettings.load()))
     except SchemawireError as error:
         log.error("service cannot run", code=error.code, reason=error.message, fix=error.fix)
         return 1

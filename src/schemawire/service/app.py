@@ -15,15 +15,15 @@ from schemawire.analysis import Analyser, OfflineAnalyser
 from schemawire.errors import ConfigurationInvalid
 from schemawire.protocol.paths import API_ROOT, PROJECT_ID_FIX, is_project_id
 from schemawire.service.backend import Backend
-from schemawire.service.dispatch.sql import SqlDispatcher
+from schemawire.service.dispatch import SqlDispatcher
 from schemawire.service.frontier import Frontier
 from schemawire.service.keyring import KeyRing
 from schemawire.service.metrics import new_registry
 from schemawire.service.openapi import describe
 from schemawire.service.refusals import RequestRefused
 from schemawire.service.routes import ROUTERS
-from schemawire.service.store.sqlite import SqliteStore
-from schemawire.service.store.store import Store
+from schemawire.service.store import SqliteStore, Store
+from schemawire.service.submissions import Worker, describe_failure
 from schemawire.settings.service import ServiceSettings
 
 
@@ -46,7 +46,7 @@ def build_backend(
     analyser = analyser or OfflineAnalyser()
     return Backend(
         store=store,
-        dispatcher=SqlDispatcher(store),
+        dispatcher=SqlDispatcher(store, Worker(analyser), describe=describe_failure),
         analyser=analyser,
         keys=KeyRing(store, settings.admin_key),
     )

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from schemawire.analysis import Analyser
-from schemawire.service.dispatch.sql import SqlDispatcher
+from schemawire.service.dispatch import SqlDispatcher
 from schemawire.service.keyring import KeyRing
 from schemawire.service.logs import log
 from schemawire.service.recorder import Recorder

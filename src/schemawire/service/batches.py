@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection
@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from schemawire.errors import SchemaInvalid
 from schemawire.protocol.messages import BatchRequest, OperationResult
 from schemawire.schema import Changes, Operation, Outcome, apply, apply_each, parse_operation, parse_operations
-from schemawire.schema.issues import pointer_to
+from schemawire.schema.issues import Issue, invalid, pointer_to
 from schemawire.service.backend import Backend
 from schemawire.service.once import write_once
 from schemawire.service.refusals import RequestRefused, refusal_of
@@ -35,12 +35,21 @@ class ReadBatch:
     errors: dict[int, SchemaInvalid]
 
 
-class _DryRun(Exception):
-    """Carries the answer of a dry run past the store, which undoes what raises."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchDone:
+    """What became of a batch: one result per operation, and the version that is now the newest, if there is one."""
 
-    def __init__(self, answer: Answer) -> None:
+    results: list[dict[str, Any]]
+    version: int | None = None
+    digest: str | None = None
+
+
+class _DryRun(Exception):
+    """Carries the outcome of a dry run past the store, which undoes what raises."""
+
+    def __init__(self, done: BatchDone) -> None:
         super().__init__("dry run")
-        self.answer = answer
+        self.done = done
 
 
 async def run_batch(backend: Backend, write: WriteRequest, wanted: BatchRequest) -> Answer:
@@ -53,15 +62,16 @@ async def run_batch(backend: Backend, write: WriteRequest, wanted: BatchRequest)
     """
     batch = read_batch(wanted.operations, atomic=wanted.atomic)
     if not wanted.dry_run:
-        return await write_once(backend, write, lambda conn: store_batch(conn, write, wanted, batch))
+        return await write_once(backend, write, lambda conn: _answer(write, store_batch(conn, write, wanted, batch)))
 
     def rehearse(conn: Connection) -> Answer:
+        write.check_deadline()
         raise _DryRun(store_batch(conn, write, wanted, batch))
 
     try:
         return await backend.store.write(rehearse)
-    except _DryRun as done:
-        return done.answer
+    except _DryRun as rehearsal:
+        return _answer(write, rehearsal.done)
 
 
 def read_batch(documents: Sequence[Any], *, atomic: bool) -> ReadBatch:
@@ -83,6 +93,7 @@ def read_batch(documents: Sequence[Any], *, atomic: bool) -> ReadBatch:
         try:
             good.append((index, parse_operation(document, POINTER + pointer_to(index))))
         except SchemaInvalid as error:
+            error.operation = index
             errors[index] = error
     return ReadBatch(
         names=names,
@@ -92,7 +103,7 @@ def read_batch(documents: Sequence[Any], *, atomic: bool) -> ReadBatch:
     )
 
 
-def store_batch(conn: Connection, write: WriteRequest, wanted: BatchRequest, batch: ReadBatch) -> Answer:
+def store_batch(conn: Connection, write: WriteRequest, wanted: BatchRequest, batch: ReadBatch) -> BatchDone:
     """Carry out a batch on a connection inside a write transaction, and return one result per operation.
 
     Raises:
@@ -106,20 +117,19 @@ def store_batch(conn: Connection, write: WriteRequest, wanted: BatchRequest, bat
     view = SqlView(conn, write.project_id)
     changes = (apply if wanted.atomic else apply_each)(view, batch.operations, pointer=POINTER)
     if head is None and not any(outcome.error is None for outcome in changes.outcomes):
-        return _answer(write, _results(batch, changes, None), None)
+        return BatchDone(results=_results(batch, changes, None))
     entry = write_changes(conn, write.project_id, changes, note).entry
-    return _answer(write, _results(batch, changes, entry.version), (entry.version, entry.digest))
+    return BatchDone(results=_results(batch, changes, entry.version), version=entry.version, digest=entry.digest)
 
 
-def _answer(write: WriteRequest, results: list[dict[str, Any]], current: tuple[int, str] | None) -> Answer:
-    failed = sum(not result["success"] for result in results)
-    version, digest = current or (None, None)
+def _answer(write: WriteRequest, done: BatchDone) -> Answer:
+    applied = sum(result["success"] for result in done.results)
     return Answer(
-        message=f"{len(results) - failed} of {len(results)} operations applied",
-        payload=encode(results),
+        message=f"{applied} of {len(done.results)} operations applied",
+        payload=encode(done.results),
         project_id=write.project_id,
-        version=version,
-        digest=digest,
+        version=done.version,
+        digest=done.digest,
     )
 
 
@@ -135,7 +145,7 @@ def _results(batch: ReadBatch, changes: Changes, version: int | None) -> list[di
 
 def _result(index: int, outcome: Outcome, version: int | None) -> dict[str, Any]:
     if outcome.error is not None:
-        return _failure(index, outcome.operation, outcome.error)
+        return _failure(index, outcome.operation, _relocated(outcome.error, outcome.index, index))
     kind, key = outcome.elements[0] if outcome.elements else (None, None)
     result = OperationResult(
         index=index,
@@ -154,6 +164,19 @@ def _failure(index: int, name: str, error: SchemaInvalid) -> dict[str, Any]:
     problem = None if refusal is None else json.loads(refusal.to_problem().to_json())
     failed = OperationResult(index=index, operation=name, success=False, error=problem)
     return failed.model_dump(by_alias=True)
+
+
+def _relocated(error: SchemaInvalid, place: int, index: int) -> SchemaInvalid:
+    """Point an error at the operation's place in the request, where unreadable ones stood before it."""
+    if place == index:
+        return error
+    here, there = POINTER + pointer_to(place), POINTER + pointer_to(index)
+    issues = [
+        replace(issue, pointer=there + issue.pointer.removeprefix(here))
+        for issue in error.issues
+        if isinstance(issue, Issue)
+    ]
+    return invalid(issues, operation=index)
 
 
 def _name_of(document: Any) -> str:

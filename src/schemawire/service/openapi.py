@@ -9,8 +9,9 @@ from pydantic.json_schema import models_json_schema
 
 from schemawire.protocol.messages import AnalyzeRequest, BatchRequest, CreateRequest, RestoreRequest, SubmitRequest
 from schemawire.protocol.problems import PROBLEM_TYPE
+from schemawire.service.keys import KeyRequest
 
-BODY_MODELS = (AnalyzeRequest, BatchRequest, CreateRequest, RestoreRequest, SubmitRequest)
+BODY_MODELS = (AnalyzeRequest, BatchRequest, CreateRequest, KeyRequest, RestoreRequest, SubmitRequest)
 _REFERENCE = "#/components/schemas/{model}"
 
 

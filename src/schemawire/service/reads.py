@@ -1,6 +1,5 @@
 """Reading: one schema, and the list of projects; stored bytes go out unparsed. Knows nothing of HTTP servers."""
 
-import json
 from functools import partial
 
 from sqlalchemy import Connection

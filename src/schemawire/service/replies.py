@@ -68,9 +68,9 @@ def send_answer(answer: Answer) -> Response:
     return Response(answer.body(), answer.status, answer.all_headers(), JSON)
 
 
-def send_record(payload: bytes, *, message: str, cache_control: str = NO_STORE) -> Response:
+def send_record(payload: bytes, *, message: str, status: int = 200) -> Response:
     """Return the response for a record that belongs to no one version."""
-    return Response(Answer(message=message, payload=payload).body(), 200, {"Cache-Control": cache_control}, JSON)
+    return send_answer(Answer(message=message, payload=payload, status=status))
 
 
 def send_problem(refusal: RequestRefused, request_id: str) -> Response:

@@ -1,0 +1,212 @@
+"""Work that is promised now and done later: taken in, carried out, looked at and cancelled.
+
+The row of an operation is the promise: it is committed before the caller hears of it, and its effect is committed
+together with its end, so a process that dies in between leaves either both or neither. Knows nothing of HTTP servers.
+"""
+
+import time
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from sqlalchemy import Connection
+
+from schemawire.analysis import Analyser
+from schemawire.protocol import paths
+from schemawire.protocol.messages import BatchRequest, OperationStatus, SubmitRequest
+from schemawire.schema import DomainSchema, MergeSchema, apply
+from schemawire.service import store as repository
+from schemawire.service.access import Principal
+from schemawire.service.backend import Backend
+from schemawire.service.batches import read_batch, store_batch
+from schemawire.service.dispatch import Execution
+from schemawire.service.once import write_once
+from schemawire.service.operations import IllegalTransition, Operation, OperationState, new_operation
+from schemawire.service.refusals import RequestRefused, internal_error, refusal_of
+from schemawire.service.replies import Answer
+from schemawire.service.store import Store, WriteNote, timestamp
+from schemawire.service.write_request import WriteRequest
+
+BATCH_KIND = "batch"
+WORDS_KIND = "analyze"
+
+
+async def submit(backend: Backend, write: WriteRequest, wanted: SubmitRequest) -> Answer:
+    """Take an operation in; it is durable when this returns, and done soon after.
+
+    Raises:
+        RequestRefused: it says neither what to apply nor what to analyse, or both.
+        SchemaInvalid: an operation of an atomic batch is malformed.
+    """
+    if (wanted.operations is None) == (wanted.description is None):
+        raise RequestRefused(
+            "invalid_request", "Either operations or a description is wanted.", fix="Send exactly one of the two."
+        )
+    if wanted.operations is not None:
+        read_batch(wanted.operations, atomic=wanted.atomic)
+    operation = _operation_of(write, wanted)
+
+    def work(conn: Connection) -> Answer:
+        repository.add_operation(conn, operation)
+        return _accepted(operation)
+
+    answer = await write_once(backend, write, work)
+    backend.dispatcher.wake()
+    return answer
+
+
+def _operation_of(write: WriteRequest, wanted: SubmitRequest) -> Operation:
+    kind = BATCH_KIND if wanted.operations is not None else WORDS_KIND
+    return new_operation(
+        write.project_id,
+        kind,
+        wanted.model_dump(mode="json", by_alias=True),
+        now=time.time(),
+        session_id=wanted.session_id,
+        principal=write.principal,
+        idempotency_key=write.key,
+    )
+
+
+def _accepted(operation: Operation) -> Answer:
+    return Answer(
+        message=f"accepted as operation {operation.operation_id}",
+        payload=status_record(operation).to_json(),
+        project_id=operation.project_id,
+        status=202,
+        headers={"Location": paths.operation_status(operation.operation_id)},
+    )
+
+
+class Worker:
+    """Carries out operations; given to the dispatcher, which knows when."""
+
+    def __init__(self, analyser: Analyser) -> None:
+        self._analyser = analyser
+
+    async def __call__(self, execution: Execution) -> None:
+        """Carry out one operation; its effect and its completion are one commit.
+
+        Raises:
+            SchemaInvalid: it cannot be done, now or ever.
+            VersionMoved: the project has moved on.
+        """
+        operation = execution.operation
+        wanted = SubmitRequest.model_validate(operation.payload)
+        if wanted.operations is not None:
+            await execution.finish(partial(_do_batch, operation=operation, wanted=wanted))
+        else:
+            draft = await self._analyser.analyze(wanted.description or "")
+            execution.report(0.5)
+            await execution.finish(partial(_do_merge, operation=operation, wanted=wanted, schema=draft.schema))
+
+
+def _do_batch(conn: Connection, *, operation: Operation, wanted: SubmitRequest) -> dict[str, Any]:
+    batch = BatchRequest(
+        project_id=operation.project_id,
+        session_id=wanted.session_id,
+        operations=wanted.operations or (),
+        atomic=wanted.atomic,
+        expected_version=wanted.expected_version,
+        message=wanted.message,
+    )
+    write = WriteRequest(
+        project_id=operation.project_id, principal=operation.principal or "", route="", key=operation.operation_id
+    )
+    done = store_batch(conn, write, batch, read_batch(batch.operations, atomic=batch.atomic))
+    return {"version": done.version, "digest": done.digest, "results": done.results}
+
+
+def _do_merge(conn: Connection, *, operation: Operation, wanted: SubmitRequest, schema: DomainSchema) -> dict[str, Any]:
+    project_id = operation.project_id
+    note = WriteNote(
+        now=time.time(),
+        created_by=operation.principal,
+        session_id=wanted.session_id,
+        message=wanted.message,
+        expected_version=wanted.expected_version,
+    )
+    repository.check_expected(conn, project_id, note.expected_version)
+    if repository.find_project(conn, project_id) is None:
+        written = repository.create_project(conn, project_id, schema, note)
+    else:
+        changes = apply(repository.SqlView(conn, project_id), [MergeSchema(schema=schema)])
+        written = repository.write_changes(conn, project_id, changes, note)
+    return {"version": written.entry.version, "digest": written.entry.digest, "changed": written.changed}
+
+
+def describe_failure(error: BaseException) -> Mapping[str, object]:
+    """Return the problem document that a failed operation keeps."""
+    refusal = refusal_of(error) if isinstance(error, Exception) else None
+    problem = (refusal or internal_error()).to_problem()
+    return problem.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def status_record(operation: Operation) -> OperationStatus:
+    """Return the form in which an operation's status travels."""
+    return OperationStatus(
+        operation_id=operation.operation_id,
+        project_id=operation.project_id,
+        state=operation.state.value,
+        kind=operation.kind,
+        progress=operation.progress,
+        attempts=operation.attempts,
+        created_at=timestamp(operation.created_at),
+        updated_at=timestamp(operation.updated_at),
+        finished_at=None if operation.finished_at is None else timestamp(operation.finished_at),
+        result=operation.result,
+        error=None if operation.error is None else dict(operation.error),
+    )
+
+
+async def find_status(store: Store, principal: Principal, operation_id: str) -> Operation:
+    """Return an operation that the caller may see.
+
+    Raises:
+        OperationMissing: there is none.
+        RequestRefused: it belongs to a project that the caller may not touch.
+    """
+    operation = await store.read(partial(repository.require_operation, operation_id=operation_id))
+    principal.require_project(operation.project_id)
+    return operation
+
+
+async def page_of_operations(
+    store: Store,
+    principal: Principal,
+    *,
+    project_id: str | None,
+    state: OperationState | None,
+    before: str | None,
+    limit: int,
+) -> dict[str, Any]:
+    """Return the operations that the caller may see, newest first; `next` is the `before` of the following page."""
+    select = partial(
+        repository.list_operations,
+        project_id=project_id,
+        only=principal.projects,
+        state=state,
+        before=before,
+        limit=limit,
+    )
+    found = await store.read(select)
+    records = [status_record(operation).model_dump(by_alias=True) for operation in found]
+    return {"operations": records, "next": found[-1].operation_id if len(found) == limit else None}
+
+
+async def cancel(backend: Backend, principal: Principal, operation_id: str) -> Operation:
+    """Cancel an operation; one that is already cancelled stays so, so that the request may be repeated.
+
+    Raises:
+        OperationMissing: there is none.
+        IllegalTransition: it has ended otherwise.
+        RequestRefused: it belongs to a project that the caller may not touch.
+    """
+    await find_status(backend.store, principal, operation_id)
+    try:
+        return await backend.dispatcher.cancel(operation_id)
+    except IllegalTransition:
+        operation = await find_status(backend.store, principal, operation_id)
+        if operation.state is OperationState.CANCELLED:
+            return operation
+        raise
