@@ -12,12 +12,13 @@ from types import TracebackType
 
 from schemawire.errors import ConfigurationInvalid, DeadlineExceeded
 
-_DEADLINE: ContextVar[float] = ContextVar("schemawire_deadline", default=math.inf)
+DEADLINE: ContextVar[float] = ContextVar("schemawire_deadline", default=math.inf)
+"""The deadline that calls started here inherit; read it through `current_deadline`, bring it forward by `Inherited`."""
 
 
 def current_deadline() -> float:
     """Return the deadline that a call started here inherits, or infinity where there is none."""
-    return _DEADLINE.get()
+    return DEADLINE.get()
 
 
 def remaining() -> float:
@@ -26,7 +27,7 @@ def remaining() -> float:
     Raises:
         RuntimeError: there is a deadline, but no event loop is running, so there is no clock to hold it against.
     """
-    deadline = _DEADLINE.get()
+    deadline = DEADLINE.get()
     if deadline == math.inf:
         return math.inf
     return max(0.0, deadline - asyncio.get_running_loop().time())
@@ -43,15 +44,15 @@ class Inherited:
 
     def __enter__(self) -> float:
         """Bring the inherited deadline forward to the given time, and return the one that now holds."""
-        at = min(self._at, _DEADLINE.get())
-        self._token = _DEADLINE.set(at)
+        at = min(self._at, DEADLINE.get())
+        self._token = DEADLINE.set(at)
         return at
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._token is not None:
-            _DEADLINE.reset(self._token)
+            DEADLINE.reset(self._token)
             self._token = None
 
 
@@ -70,7 +71,7 @@ async def within(seconds: float) -> AsyncIterator[float]:
     """
     if not seconds >= 0:
         raise ConfigurationInvalid(f"within({seconds!r}) must be a number of seconds from 0 up")
-    at = min(_DEADLINE.get(), asyncio.get_running_loop().time() + seconds)
+    at = min(DEADLINE.get(), asyncio.get_running_loop().time() + seconds)
     timer = asyncio.timeout_at(None if at == math.inf else at)
     try:
         async with timer:

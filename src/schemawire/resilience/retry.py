@@ -214,12 +214,15 @@ class Retry(Standalone):
         if result is not None and self._discard is not None:
             # How well it closes is of no interest to the caller, who never saw it.
             with suppress(Exception):
-                closing = self._discard(result)
-                if inspect.isawaitable(closing):
-                    async with asyncio.timeout(_DISCARD_LIMIT):
-                        await closing
+                await _within_limit(self._discard(result))
         if context.scope is not None:
             context.scope.close()
+
+
+async def _within_limit(closing: Awaitable[None] | None) -> None:
+    if inspect.isawaitable(closing):
+        async with asyncio.timeout(_DISCARD_LIMIT):
+            await closing
 
 
 def _tell_history(context: Context, judgement: Judgement, reason: StopReason, error: Exception) -> None:
