@@ -2,7 +2,8 @@
 
 from schemawire.schema.apply import apply, apply_each, apply_to_schema
 from schemawire.schema.changes import Change, Changes, Outcome
-from schemawire.schema.compare import Difference, compare, diff_operations
+from schemawire.schema.compare import Difference, compare
+from schemawire.schema.difference import diff_operations
 from schemawire.schema.expressions import identifiers
 from schemawire.schema.expressions import parse as parse_expression
 from schemawire.schema.identity import DigestIndex, canonical_bytes, digest_of, element_digest, schema_digest
