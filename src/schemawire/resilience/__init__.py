@@ -38,10 +38,7 @@ from schemawire.resilience.strategies import BalanceStrategy
 from schemawire.resilience.throttle import Throttle, ThrottleConfig, ThrottleStatistics
 from schemawire.resilience.timeout import Deadline, DeadlineConfig, TimeLimiter, TimeLimiterConfig, TimeoutStatistics
 
-__all__ = [
-    "NEUTRAL",
-    "PLACES",
-    "SUCCESS",
+__all__ = [  # noqa: RUF022  # in plain order, which the house rules check
     "AdaptiveLimit",
     "AdaptiveLimitConfig",
     "AdaptiveLimitStatistics",
@@ -77,7 +74,9 @@ __all__ = [
     "Judgement",
     "Layers",
     "LimitAlgorithm",
+    "NEUTRAL",
     "OutlierConfig",
+    "PLACES",
     "Pipeline",
     "PipelineConfig",
     "PipelineRegistry",
@@ -93,6 +92,7 @@ __all__ = [
     "RetryClass",
     "RetryConfig",
     "RetryStatistics",
+    "SUCCESS",
     "Scope",
     "SingleFlight",
     "SingleFlightConfig",
