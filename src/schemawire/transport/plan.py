@@ -85,13 +85,14 @@ class Plan:
         return judgement
 
     def describe(self) -> str:
-        """Return the whole pipeline as text, one line per place, outside in; from `breaker` on it is each endpoint's own."""
+        """Return the pipeline as text, one line per place, outside in; from `breaker` on it is each endpoint's own."""
         each = self.pick.endpoints[0].layers.layers
         layers = {**self.pipeline.layers, **each}
         lines = [f"timeouts: {show(self._policies.timeout)}", "policies, outside in (– is off):"]
         for place in PLACES:
             policy = layers.get(place)
-            lines.append(f"  {place:<10}{'–' if policy is None else policy.describe()}")
+            text = "–" if policy is None else policy.describe()
+            lines.append(f"  {place:<10}{text}")
         return "\n".join(lines)
 
 

@@ -13,7 +13,13 @@ def _aiohttp(pool: PoolConfig, tls: TlsConfig) -> Wire:
     return AiohttpWire(pool=pool, tls=tls)
 
 
-_WIRES: dict[str, Callable[[PoolConfig, TlsConfig], Wire]] = {"aiohttp": _aiohttp}
+def _httpx2(pool: PoolConfig, tls: TlsConfig) -> Wire:
+    from schemawire.transport.wires.httpx2 import Httpx2Wire
+
+    return Httpx2Wire(pool=pool, tls=tls)
+
+
+_WIRES: dict[str, Callable[[PoolConfig, TlsConfig], Wire]] = {"aiohttp": _aiohttp, "httpx2": _httpx2}
 _EXTRAS = {"httpx2": "http2"}
 
 

@@ -6,6 +6,7 @@ The one file that imports aiohttp, and so the one that translates its errors.
 import asyncio
 import math
 from collections.abc import AsyncGenerator
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import aiohttp
@@ -96,13 +97,15 @@ class AiohttpWire:
         return session
 
     def _connector(self, socket_path: str) -> aiohttp.BaseConnector:
-        keepalive = self._pool.keepalive_expiry
+        keepalive: dict[str, Any] = {"keepalive_timeout": self._pool.keepalive_expiry}
+        if self._pool.keepalive_expiry == 0:
+            keepalive = {"force_close": True}
         if socket_path:
-            return aiohttp.UnixConnector(socket_path, limit=0, keepalive_timeout=keepalive)
+            return aiohttp.UnixConnector(socket_path, limit=0, **keepalive)
         dns_cache = max(1, math.ceil(self._pool.dns_cache))
         return aiohttp.TCPConnector(
             limit=0,
-            keepalive_timeout=keepalive,
+            **keepalive,
             use_dns_cache=self._pool.dns_cache > 0,
             ttl_dns_cache=dns_cache,
             ssl=self._tls.context() if self._tls != TlsConfig() else True,

@@ -1,0 +1,149 @@
+"""The second wire: httpx2, for HTTP/2. The one file that imports it, and so the one that translates its errors."""
+
+import math
+from collections.abc import AsyncGenerator
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+
+import httpx2
+
+from schemawire.errors import AttemptTimeout, BadReply, Closed, ConnectFailed, ConnectionLost, SchemawireError
+from schemawire.transport.loops import LoopOwner
+from schemawire.transport.message import Headers, Request
+from schemawire.transport.options import PoolConfig, TlsConfig
+from schemawire.transport.wire import WireStatistics
+
+
+class Httpx2Wire:
+    """Sends requests through httpx2, over HTTP/2 where the server offers it in the TLS handshake.
+
+    Args:
+        pool: how long idle connections are kept; their number is not limited here, because the client's own gate stands
+            in front.
+        tls: whom to trust, and who we are.
+        prior_knowledge: speak HTTP/2 at once, without TLS or an offer; only for servers known to understand it.
+    """
+
+    name = "httpx2"
+
+    def __init__(
+        self, *, pool: PoolConfig | None = None, tls: TlsConfig | None = None, prior_knowledge: bool = False
+    ) -> None:
+        self._pool = pool or PoolConfig()
+        self._tls = tls or TlsConfig()
+        self._http1 = not prior_knowledge
+        self._owner = LoopOwner("httpx2 wire")
+        self._client: httpx2.AsyncClient | None = None
+        self._closed = False
+        self._requests = 0
+        self._in_flight = 0
+
+    async def send(self, request: Request, *, connect_timeout: float, read_timeout: float) -> "Httpx2Response":
+        """Send `request`; see `Wire.send`."""
+        client = self._session()
+        limit = _limit(read_timeout)
+        timeout = httpx2.Timeout(connect=_limit(connect_timeout), read=limit, write=limit, pool=None)
+        self._requests += 1
+        self._in_flight += 1
+        try:
+            outgoing = client.build_request(
+                request.method,
+                request.url,
+                headers=list(request.headers.pairs),
+                content=request.content(),
+                timeout=timeout,
+            )
+            response = await client.send(outgoing, stream=True, follow_redirects=False)
+        except (httpx2.TransportError, httpx2.InvalidURL, OSError) as error:
+            self._in_flight -= 1
+            raise translated(error, request.url) from error
+        except BaseException:
+            self._in_flight -= 1
+            raise
+        return Httpx2Response(response, self)
+
+    def _session(self) -> httpx2.AsyncClient:
+        if self._closed:
+            raise Closed("The httpx2 wire has been closed.")
+        if self._owner.enter() or self._client is None:
+            keepalive = self._pool.keepalive_expiry
+            self._client = httpx2.AsyncClient(
+                http1=self._http1,
+                http2=True,
+                verify=self._tls.context() if self._tls != TlsConfig() else True,
+                limits=httpx2.Limits(
+                    max_connections=None,
+                    max_keepalive_connections=None if keepalive else 0,
+                    keepalive_expiry=keepalive,
+                ),
+                trust_env=False,
+                cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
+            )
+        return self._client
+
+    def _ended(self) -> None:
+        self._in_flight -= 1
+
+    async def aclose(self) -> None:
+        """Close every connection; later requests are refused."""
+        self._closed = True
+        client, self._client = self._client, None
+        if client is not None and self._owner.is_current:
+            await client.aclose()
+
+    def statistics(self) -> WireStatistics:
+        """Return the present state."""
+        return WireStatistics(name=self.name, requests=self._requests, in_flight=self._in_flight)
+
+
+class Httpx2Response:
+    """A response whose body is still on the wire."""
+
+    __slots__ = ("_open", "_response", "_wire", "headers", "status")
+
+    def __init__(self, response: httpx2.Response, wire: Httpx2Wire) -> None:
+        self._response = response
+        self._wire = wire
+        self._open = True
+        self.status = response.status_code
+        self.headers = Headers.received(response.headers.multi_items())
+
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
+        """Return the body as it arrives; see `WireResponse.chunks`."""
+        try:
+            async for chunk in self._response.aiter_bytes():
+                if chunk:
+                    yield chunk
+        except (httpx2.TransportError, httpx2.DecodingError, OSError) as error:
+            raise translated(error, str(self._response.url)) from error
+
+    async def aclose(self) -> None:
+        """Give the connection back if the body was read to its end, else cut it."""
+        if self._open:
+            self._open = False
+            self._wire._ended()
+            await self._response.aclose()
+
+
+def translated(error: Exception, url: str) -> SchemawireError:
+    """Return our error for one of httpx2's; only those raised before a connection existed count as unsent."""
+    cause = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    match error:
+        case httpx2.ConnectTimeout() | httpx2.PoolTimeout():
+            return ConnectFailed(f"No connection to {url} in time ({cause})")
+        case httpx2.ConnectError() | httpx2.UnsupportedProtocol() | httpx2.InvalidURL():
+            return ConnectFailed(f"No connection to {url} ({cause})")
+        case httpx2.TimeoutException():
+            return AttemptTimeout(f"{url} was silent for longer than the read timeout ({cause})")
+        case httpx2.RemoteProtocolError() if not _has_ended(error):
+            return BadReply(f"{url} did not answer in HTTP ({cause})")
+        case _:
+            return ConnectionLost(f"The connection to {url} broke before the reply was complete ({cause})")
+
+
+def _has_ended(error: Exception) -> bool:
+    # One class stands for both "this is not HTTP" and "this ended too early"; only the words tell them apart.
+    return any(words in str(error) for words in ("disconnected", "closed connection", "Terminated", "GOAWAY"))
+
+
+def _limit(seconds: float) -> float | None:
+    return None if seconds == math.inf else seconds
