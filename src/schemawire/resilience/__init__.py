@@ -38,7 +38,10 @@ from schemawire.resilience.strategies import BalanceStrategy
 from schemawire.resilience.throttle import Throttle, ThrottleConfig, ThrottleStatistics
 from schemawire.resilience.timeout import Deadline, DeadlineConfig, TimeLimiter, TimeLimiterConfig, TimeoutStatistics
 
-__all__ = [  # noqa: RUF022  # in plain order, which the house rules check
+__all__ = [
+    "NEUTRAL",
+    "PLACES",
+    "SUCCESS",
     "AdaptiveLimit",
     "AdaptiveLimitConfig",
     "AdaptiveLimitStatistics",
@@ -74,9 +77,7 @@ __all__ = [  # noqa: RUF022  # in plain order, which the house rules check
     "Judgement",
     "Layers",
     "LimitAlgorithm",
-    "NEUTRAL",
     "OutlierConfig",
-    "PLACES",
     "Pipeline",
     "PipelineConfig",
     "PipelineRegistry",
@@ -92,7 +93,6 @@ __all__ = [  # noqa: RUF022  # in plain order, which the house rules check
     "RetryClass",
     "RetryConfig",
     "RetryStatistics",
-    "SUCCESS",
     "Scope",
     "SingleFlight",
     "SingleFlightConfig",
