@@ -30,7 +30,7 @@ async def main() -> None:
         except Rejected as refusal:
             print(f"all or none: {refusal}. {refusal.fix}")
         for result in await handler.batch_operations(operations=mixed, project_id="library", atomic=False):
-            print(f"one by one: {result.operation} {'applied' if result.success else result.error['code']}")
+            print(f"one by one: {result.operation} {'applied' if result.success else (result.error or {}).get('code')}")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from schemawire.cli.connection import connected
 from schemawire.cli.exit_codes import ExitCode
 from schemawire.cli.files import read_json
 from schemawire.cli.invocation import Invocation, command
-from schemawire.cli.showing import Project
+from schemawire.cli.parameters import InProject, Project
 
 if TYPE_CHECKING:
     from schemawire.handler import BatchResult
@@ -23,9 +23,7 @@ async def batch(
         typer.Argument(help="A JSON list of {operation, data}, or {projectId, operations}; - reads standard input."),
     ],
     *,
-    project: Annotated[
-        str | None, typer.Option("--project", metavar="P", help="The project, unless the file names it.")
-    ] = None,
+    project: InProject = None,
     per_operation: Annotated[
         bool, typer.Option("--per-operation", help="Apply each by itself instead of all or none.")
     ] = False,

@@ -3,7 +3,7 @@
 from asyncio import CancelledError
 from enum import IntEnum
 
-from schemawire.errors import ConfigurationInvalid, Failed, Refused, Rejected, SchemaInvalid
+from schemawire.errors import ConfigurationInvalid, Failed, Refused, Rejected, SchemaInvalid, SchemawireError
 
 
 class ExitCode(IntEnum):
@@ -17,7 +17,7 @@ class ExitCode(IntEnum):
     REJECTED = 3
     """The backend, or the rules it shares with this client, said no to the request."""
     UNREACHABLE = 4
-    """The backend could not be reached, failed, or is being spared by an open breaker."""
+    """The backend could not be reached, failed, or is spared by an open breaker; or a store cannot be opened."""
     CONFIGURATION = 5
     """A setting is missing or wrong, or a needed extra is not installed."""
     INTERNAL = 70
@@ -39,7 +39,7 @@ def exit_code_of(error: BaseException) -> ExitCode:
             return ExitCode.CONFIGURATION
         case Rejected() | SchemaInvalid():
             return ExitCode.REJECTED
-        case Failed() | Refused():
+        case Failed() | Refused() | SchemawireError():
             return ExitCode.UNREACHABLE
         case _:
             return ExitCode.INTERNAL

@@ -44,8 +44,9 @@ class Screen:
         sys.stdout.write(to_json(value) + "\n")
 
     def json_line(self, value: Any) -> None:
-        """Print one line of a JSON stream."""
+        """Print one line of a JSON stream, at once: who reads it may wait for it."""
         sys.stdout.write(to_json(value, indent=None) + "\n")
+        sys.stdout.flush()
 
     def raw(self, text: str) -> None:
         """Print a file's content as it is, with a line end behind it."""

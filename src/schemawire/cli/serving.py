@@ -2,10 +2,8 @@
 
 import asyncio
 import secrets
-import signal
-import socket
 from contextlib import suppress
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,9 +12,7 @@ from schemawire.cli.invocation import Invocation, command
 from schemawire.errors import ConfigurationInvalid
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from schemawire.settings.service import ServiceSettings
+    from collections.abc import Coroutine
 
 DEV_HOST = "127.0.0.1"
 """`dev` is for this machine alone; `serve` listens where its settings say."""
@@ -31,27 +27,29 @@ def dev(call: Invocation, *, port: Port = None, database: Database = None) -> No
 
     The key is made once, printed, and kept where the other commands and DomainSchemaHandler() find it. Ctrl-C ends it.
     """
+    from schemawire.service.server import serve as run
     from schemawire.settings.keyfile import read_key, write_key
     from schemawire.settings.service import ServiceSettings
+    from schemawire.testing.service_process import free_port
 
     found = ServiceSettings.load(host=DEV_HOST, port=port, database_url=database)
-    url = f"http://{DEV_HOST}:{found.port}"
+    number = found.port or free_port()
+    url = f"http://{DEV_HOST}:{number}"
     kept = read_key(url)
     key = found.admin_key or (kept[0] if kept else secrets.token_urlsafe(32))
-    settings = found.replace(admin_key=key)
 
     def announce() -> None:
-        place = write_key(DEV_HOST, settings.port, key)
+        place = write_key(DEV_HOST, number, key)
         if call.as_json:
-            call.screen.json_line({"url": url, "key": key, "keyFile": str(place), "database": settings.database_url})
+            call.screen.json_line({"url": url, "key": key, "keyFile": str(place), "database": found.database_url})
             return
         call.screen.line(f"schemawire is ready at {url}", style="bold green")
         call.screen.line(f"  key       {key}")
         call.screen.line(f"  kept in   {place}, for you alone: commands and DomainSchemaHandler() find it there")
-        call.screen.line(f"  database  {settings.database_url}")
+        call.screen.line(f"  database  {found.database_url}")
         call.screen.line('  try       schemawire analyze "A library has books." --project library --send')
 
-    _serve(settings, announce)
+    _run_to_the_end(run(found.replace(admin_key=key, port=number), on_ready=announce))
 
 
 @command(app, "serve")
@@ -64,36 +62,33 @@ def serve(
 ) -> None:
     """Run the service with the settings of the environment.
 
-    It refuses to start without a key: set SCHEMAWIRE_ADMIN_KEY.
+    It refuses to start without a key: set SCHEMAWIRE_ADMIN_KEY. Requests are logged to standard error.
     """
+    from schemawire.service.logs import log_to_stream
+    from schemawire.service.server import serve as run
     from schemawire.settings.service import ServiceSettings
+    from schemawire.testing.service_process import free_port
 
     settings = ServiceSettings.load(host=host, port=port, database_url=database)
-    url = f"http://{settings.host}:{settings.port}"
-    _serve(
-        settings, lambda: call.screen.json_line({"url": url}) if call.as_json else call.screen.line(f"ready at {url}")
-    )
+    if not settings.admin_key:
+        raise ConfigurationInvalid(
+            "The service has no key, so nobody could use it.",
+            fix="Set SCHEMAWIRE_ADMIN_KEY to 32 or more random characters, or try it out with `schemawire dev`.",
+        )
+    number = settings.port or free_port()
+    url = f"http://{settings.host}:{number}"
+
+    def announce() -> None:
+        if call.as_json:
+            call.screen.json_line({"url": url})
+        else:
+            call.screen.line(f"schemawire is ready at {url}")
+
+    log_to_stream()
+    _run_to_the_end(run(settings.replace(port=number), on_ready=announce))
 
 
-def _serve(settings: "ServiceSettings", on_ready: "Callable[[], None]") -> None:
-    from schemawire.service.server import serve as run
-
-    _require_free(settings.host, settings.port)
-    # uvicorn drains on SIGTERM and then raises the signal once more; a server that ends when told to has not failed.
-    signal.signal(signal.SIGTERM, lambda *_: None)
+def _run_to_the_end(service: "Coroutine[Any, Any, None]") -> None:
+    """Run until SIGINT or SIGTERM; a server that ends when it is told to has not failed."""
     with suppress(KeyboardInterrupt):
-        asyncio.run(run(settings, on_ready=on_ready))
-
-
-def _require_free(host: str, port: int) -> None:
-    """Find out before the store is opened, so that a second start says what is wrong and touches nothing."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise ConfigurationInvalid(
-                f"The service cannot listen on {host} port {port}: {error.strerror}.",
-                fix="Stop what listens there, or choose another port with --port.",
-            ) from error
+        asyncio.run(service)

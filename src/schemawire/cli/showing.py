@@ -8,6 +8,7 @@ from schemawire.cli.app import app, projects
 from schemawire.cli.connection import connected
 from schemawire.cli.draw import figures_of, schema_tree
 from schemawire.cli.invocation import Invocation, command
+from schemawire.cli.parameters import Project
 from schemawire.cli.visible import to_json
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from schemawire.handler import DomainSchemaHandler, StoredSchema
     from schemawire.protocol.messages import ProjectRecord
 
-Project = Annotated[str, typer.Argument(metavar="PROJECT", help="The project's id.")]
 AtVersion = Annotated[int | None, typer.Option("--version", min=1, help="An older version.")]
 
 

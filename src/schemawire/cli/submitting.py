@@ -9,7 +9,7 @@ from schemawire.cli.connection import connected
 from schemawire.cli.exit_codes import ExitCode
 from schemawire.cli.files import read_json
 from schemawire.cli.invocation import Invocation, command
-from schemawire.cli.showing import Project
+from schemawire.cli.parameters import Project
 
 if TYPE_CHECKING:
     from schemawire.protocol.messages import OperationStatus

@@ -10,6 +10,7 @@ from schemawire.cli.connection import connected
 from schemawire.cli.draw import figures_of, schema_tree
 from schemawire.cli.files import STANDARD_INPUT, read_json, read_text, write_text
 from schemawire.cli.invocation import Invocation, command
+from schemawire.cli.parameters import InProject
 from schemawire.cli.visible import to_json
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ async def analyze(
     literal: Annotated[
         bool, typer.Option("--literal", help="Only what the text says: no default keys, timestamps or join entities.")
     ] = False,
-    project: Annotated[str | None, typer.Option("--project", metavar="P", help="The project to send to.")] = None,
+    project: InProject = None,
     send: Annotated[bool, typer.Option("--send", help="Store the schema in the backend (needs --project).")] = False,
 ) -> None:
     """Turn a description into a domain schema."""
