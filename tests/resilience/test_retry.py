@@ -197,12 +197,21 @@ async def test_an_empty_budget_lets_a_bad_result_through() -> None:
 @virtual_time
 async def test_a_call_that_never_left_is_repeated_at_once_and_outside_the_count() -> None:
     """A transparent retry has no pause and no number, but it pays like any other."""
-    budget = RetryBudget(RetryBudgetConfig(ratio=0, floor_per_second=0.1))
-    retry = Retry(RetryConfig(max_retries=0), budget=budget)
-    work = Work(ConnectFailed(), "done")
+    budget = RetryBudget(RetryBudgetConfig(ratio=0, floor_per_second=0.2))
+    retry = Retry(RetryConfig(max_retries=1), budget=budget)
+    work = Work(ConnectFailed(), ServerFailed(), "done")
     assert await retry(work) == "done"
     assert work.calls[1].at == 0
-    assert (retry.statistics().transparent, budget.balance(0)) == (1, 0)
+    statistics = retry.statistics()
+    assert (statistics.transparent, statistics.retries, budget.balance(0)) == (1, 2, 0)
+
+
+async def test_no_retries_means_none_of_any_kind() -> None:
+    """`max_retries=0` is one attempt, also for a call that never left."""
+    work = Work(then=ConnectFailed())
+    with pytest.raises(ConnectFailed):
+        await Retry(RetryConfig(max_retries=0), budget=plenty())(work)
+    assert work.statistics().calls == 1
 
 
 @virtual_time

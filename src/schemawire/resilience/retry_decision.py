@@ -14,7 +14,7 @@ class RetryConfig:
     """How often and after what delays a call is tried again.
 
     Args:
-        max_retries: attempts after the first, 0 to 100.
+        max_retries: attempts after the first, 0 to 100; 0 allows no further attempt of any kind.
         backoff_factor: how much longer the delays' ceiling is at each retry, 0 to 10.
         backoff: the shape of the delays.
         transient_base: the ceiling of the first delay after a passing failure, seconds.
@@ -152,7 +152,8 @@ def _obstacle(options: RetryConfig, judgement: Judgement, progress: Progress) ->
 
 
 def _is_transparent(options: RetryConfig, judgement: Judgement, progress: Progress) -> bool:
-    return judgement.unsent and progress.transparent < options.transparent_retries
+    # Whoever allows no retry at all means these too.
+    return judgement.unsent and progress.transparent < options.transparent_retries and options.max_retries > 0
 
 
 def _backoff(
