@@ -5,10 +5,12 @@ Knows the noun lexicon and the words of limits; knows no entity.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
 from schemawire.analysis.lexicon import Lexicon
 from schemawire.analysis.naming import singular, split_words
+from schemawire.analysis.noun_phrases import Phrase
 from schemawire.analysis.quantifiers import read_number
 from schemawire.schema.model import FieldType
 
@@ -20,6 +22,10 @@ _TYPE_WORDS: dict[str, FieldType] = {
     "datetime": "datetime", "timestamp": "datetime", "duration": "duration", "interval": "duration",
     "uuid": "uuid", "guid": "uuid", "email": "email", "url": "url", "uri": "url", "phone": "phone",
     "money": "money", "currency": "money", "json": "json", "jsonb": "json", "binary": "binary", "blob": "binary",
+}  # fmt: skip
+_ONLY_TYPES = frozenset(_TYPE_WORDS) - {
+    "text", "long", "number", "real", "flag", "date", "time", "duration", "interval", "email", "url", "phone", "money",
+    "currency", "char",
 }  # fmt: skip
 _NUMERIC = frozenset({"integer", "bigint", "decimal", "float", "money"})
 _EXACT_NUMERIC = frozenset({"decimal", "money"})
@@ -45,6 +51,16 @@ def type_word(word: str) -> FieldType | None:
     return _TYPE_WORDS.get(word)
 
 
+def is_only_type(word: str) -> bool:
+    """Return whether a lower-case word names a type and nothing else: "varchar", but not "date"."""
+    return word in _ONLY_TYPES
+
+
+def is_known_field(phrase: Phrase, lexicon: Lexicon) -> bool:
+    """Return whether the lexicon lists a phrase, or the end of it, as a field."""
+    return bool(phrase.hint) or _known_tail(tuple(word.lower() for word in phrase.words), lexicon) is not None
+
+
 def nature_of(words: Sequence[str], lexicon: Lexicon) -> FieldNature:
     """Return what a field of that name usually is: the longest tail of the name that the lexicon lists decides.
 
@@ -54,11 +70,13 @@ def nature_of(words: Sequence[str], lexicon: Lexicon) -> FieldNature:
     """
     nouns = lexicon.nouns
     lower = tuple(part for word in words for part in split_words(word))
-    if lower[:2] == ("number", "of"):
+    if ("number", "of") in pairwise(lower):
         return FieldNature(type="integer", known=True, limits={"min": 0})
     if lower and lower[0] in _BOOLEAN_STARTS and len(lower) > 1:
         return FieldNature(type="boolean", known=True)
     tail = _known_tail(lower, lexicon)
+    if tail is None and "of" in lower[1:]:
+        tail = _known_tail(lower[: lower.index("of", 1)], lexicon)  # "year of birth" is a year
     if tail is None:
         suffix = nouns.suffixes.get(lower[-1]) if lower else None
         return FieldNature(type=suffix or "string", known=suffix is not None)

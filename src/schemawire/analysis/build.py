@@ -15,6 +15,7 @@ from schemawire.analysis.lexicon import Lexicon
 from schemawire.analysis.links import add_relations, complete_quantities, link_names, merge_links
 from schemawire.analysis.naming import camel_case, pascal_case
 from schemawire.analysis.selection import select_entities
+from schemawire.analysis.synonyms import merge_synonyms
 from schemawire.analysis.technical import add_keys, add_reference_fields, add_timestamps
 from schemawire.schema.model import DomainSchema
 
@@ -27,6 +28,7 @@ _MAX_DESCRIPTION = 20_000
 def build_draft(facts: Sequence[Fact], lexicon: Lexicon, options: AnalysisOptions) -> SchemaDraft:
     """Return the draft that facts amount to under the given options."""
     draft = SchemaDraft(lexicon, options)
+    facts = merge_synonyms(facts, lexicon)
     draft.name_words = next((fact.words for fact in facts if isinstance(fact, NameFact)), ())
     select_entities(facts, draft)
     _set_parents(facts, draft)

@@ -7,16 +7,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from schemawire.analysis.attributes import is_known_field
 from schemawire.analysis.lexicon import Lexicon
 from schemawire.analysis.lists import read_item, read_list, skip_separator
 from schemawire.analysis.noun_phrases import Phrase
+from schemawire.analysis.quantifiers import read_quantity
 from schemawire.analysis.tagging import Word
 
 Modality = Literal["", "optional", "required"]
 
 _GROUP = frozenset({"modal", "be", "have", "do", "neg", "adv", "to", "verb"})
+_WINDOW = 8
+_MAX_REST = 12
 _FRONT = frozenset({"for", "in", "on", "at", "with", "per", "of", "to"})
-_PARTICLES = frozenset({"up"})
 _PERMITTING = frozenset({"allow", "let", "enable", "help", "permit", "require", "invite", "ask", "want", "need"})
 
 
@@ -45,6 +48,12 @@ class Clause:
     adjuncts: tuple[Adjunct, ...] = ()
     fronted: tuple[Adjunct, ...] = ()
     condition: bool = False
+    wished: bool = False
+    """The subject wants or needs to do it."""
+    listed: tuple[Phrase, ...] = ()
+    """What is listed behind a colon."""
+    rest: tuple[Word, ...] = ()
+    """The words behind the predicate, as far as the next comma."""
     predicate: tuple[Word, ...] = ()
     """What follows a form of be: adjectives and quantifiers that no phrase covers."""
     start: int = 0
@@ -68,6 +77,7 @@ class _Reader:
     relative: bool = False
     condition: bool = False
     is_open: bool = False
+    is_listing: bool = False
 
     def read(self) -> list[Clause]:
         index = 0
@@ -91,12 +101,15 @@ class _Reader:
         found = read_list(self.words, index, self.lexicon.grammar, is_subject=not self._awaits_objects())
         if found is None:
             if word.lower == ":":
-                self.is_open = bool(self.clauses)
+                self.is_open = self.is_listing = bool(self.clauses)
             return index + 1
         return self._take_list(*found)
 
     def _take_list(self, phrases: list[Phrase], after: int) -> int:
-        if self._awaits_objects():
+        if self.is_listing and self.clauses:
+            self._amend(listed=tuple(phrases), end=phrases[-1].end)
+            self.is_listing = False
+        elif self._awaits_objects():
             self._amend(objects=tuple(phrases), end=phrases[-1].end)
         else:
             self.pending = tuple(phrases)
@@ -114,12 +127,33 @@ class _Reader:
             return index + 1
         phrases, after = found
         adjunct = Adjunct(preposition=preposition, phrases=tuple(phrases))
+        is_passive = self.is_open and bool(self.clauses) and self.clauses[-1].passive
+        if not is_passive and self._is_possession(preposition, phrases):
+            self._add_possession(adjunct)
+            self.last = tuple(phrases)
+            return after
         if self.is_open and self.clauses:
             self._amend(adjuncts=(*self.clauses[-1].adjuncts, adjunct), end=phrases[-1].end)
         elif fronting:
             self.fronted = (*self.fronted, adjunct)
         self.last = tuple(phrases)
         return after
+
+    def _is_possession(self, preposition: str, phrases: list[Phrase]) -> bool:
+        """Return whether a thing has what follows: "exercises with a weight" do, "users chat with friends" do not."""
+        if preposition not in ("with", "including", "containing") or not self.last or not self.last[-1].words:
+            return False
+        known = [is_known_field(phrase, self.lexicon) for phrase in phrases]
+        return sum(known) * 2 >= len(known) or preposition != "with"
+
+    def _add_possession(self, adjunct: Adjunct) -> None:
+        subject = self.last[-1]
+        clause = Clause(
+            subjects=(subject,), lemma="have", verbs=("have",), objects=adjunct.phrases, start=subject.start,
+            end=adjunct.phrases[-1].end,
+        )  # fmt: skip
+        place = len(self.clauses) - 1 if self.is_open and self.clauses else len(self.clauses)
+        self.clauses.insert(place, clause)  # the open clause stays the last one
 
     def _read_behind(self, index: int, fronting: bool) -> tuple[list[Phrase], int] | None:
         if not fronting:
@@ -132,16 +166,29 @@ class _Reader:
 
     def _read_predicate(self, index: int) -> int:
         end = index
-        while end < len(self.words) and self.words[end].tag in _GROUP:
+        while end < len(self.words) and self.words[end].tag in _GROUP and not self._counts(end):
             end += 1
         end, verbs = self._read_coordinated(index, end)
         group = self.words[index:end]
-        while end < len(self.words) and self.words[end].lower in _PARTICLES and self.words[end + 1 : end + 2]:
+        if [word.lower for word in self.words[end : end + 2]] == ["up", "of"]:
             end += 1  # "made up of"
-        clause = self._make_clause(group, verbs)
+        clause = replace(self._make_clause(group, verbs), rest=self._rest(end))
         self.clauses.append(clause)
         self.pending, self.relative, self.is_open = (), False, True
         return self._read_objects(end)
+
+    def _rest(self, index: int) -> tuple[Word, ...]:
+        end = index
+        while end < len(self.words) and end - index < _MAX_REST and self.words[end].lower not in (",", ".", ";"):
+            end += 1
+        return tuple(self.words[index:end])
+
+    def _counts(self, index: int) -> bool:
+        """Return whether an adverb begins a quantity: "has only one", "borrow up to five"."""
+        if self.words[index].tag != "adv":
+            return False
+        ahead = [word.lower for word in self.words[index : index + _WINDOW]]
+        return read_quantity(ahead, self.lexicon.grammar) is not None
 
     def _read_coordinated(self, index: int, end: int) -> tuple[int, tuple[str, ...]]:
         """Read "create, edit and delete" as one predicate with three verbs."""
@@ -164,7 +211,8 @@ class _Reader:
         clause = Clause(
             subjects=self._subjects(group), lemma=lemma, verbs=verbs or (lemma,), passive=passive,
             negated="neg" in tags or any(word.lower == "cannot" for word in group), modality=self._modality(group),
-            fronted=self.fronted, condition=self.condition, start=group[0].token.start, end=group[-1].token.end,
+            fronted=self.fronted, condition=self.condition, wished=_is_wished(group),
+            start=group[0].token.start, end=group[-1].token.end,
         )  # fmt: skip
         if not self.relative:
             self.fronted, self.condition = (), False
@@ -208,6 +256,10 @@ class _Reader:
             self._amend(predicate=tuple(self.words[index:end]), end=self.words[end - 1].token.end)
             return end
         return index
+
+
+def _is_wished(group: Sequence[Word]) -> bool:
+    return any(word.lemma in ("want", "need", "like", "plan", "wish") for word in group[:-1] if word.tag == "verb")
 
 
 def read_clauses(words: Sequence[Word], lexicon: Lexicon) -> list[Clause]:

@@ -10,14 +10,8 @@ from schemawire.analysis.lexicon import Lexicon
 from schemawire.analysis.naming import entity_words
 from schemawire.analysis.noun_phrases import Phrase
 
+_DEFINITE = frozenset({"", "the", "our", "my", "this", "your"})
 _SPEAKERS = frozenset({"i", "we", "me", "us"})
-_NOT_THINGS = frozenset(
-    {"example", "following", "case", "way", "thing", "lot", "kind", "type", "information", "data", "detail", "list", "set",
-     "number", "part", "use", "need", "order to", "addition", "rest", "something", "etc", "entity", "object", "table",
-     "field", "attribute", "property", "one", "other", "others", "that", "this", "variety", "time", "day", "total",
-     "feature", "functionality", "ability", "goal", "purpose", "objective", "track", "fact", "sort", "basis", "point",
-     "side", "end", "beginning", "top", "bottom", "middle", "week", "month", "year", "hour", "minute", "advance"}
-)  # fmt: skip
 _MAX_ENTITY_WORDS = 4
 
 
@@ -26,15 +20,19 @@ class Context:
     """The state of reading one text.
 
     `subject` is what it, they, its and their mean; `topic` is the heading's thing; `speaker` is the I of a user story;
-    `product` is what the request asks for; `listing` says what the bullets after an announcement are.
+    `product` is what the request asks for, as it stands, and `product_name` without words such as system;
+    `listing` says what the bullets after an announcement are.
     """
 
     lexicon: Lexicon
     subject: EntityName | None = None
+    object: EntityName | None = None
     topic: EntityName | None = None
     speaker: EntityName | None = None
     product: tuple[str, ...] = ()
+    product_name: tuple[str, ...] = ()
     listing: str = ""
+    aliases: set[tuple[str, ...]] = field(default_factory=set)
     known: set[EntityName] = field(default_factory=set)
 
     def resolve(self, phrase: Phrase) -> EntityName | None:
@@ -45,22 +43,49 @@ class Context:
             return None
         return self.name(phrase)
 
+    def resolve_object(self, phrase: Phrase) -> EntityName | None:
+        """Return what an object names; "it" and "them" there mean the last object rather than the subject."""
+        if phrase.pronoun in ("it", "them") and self.object is not None:
+            return self.object
+        return self.resolve(phrase)
+
     def name(self, phrase: Phrase) -> EntityName | None:
         """Return a phrase's own words as the name of a thing, or `None` where they cannot be one."""
         words = entity_words(phrase.words)
-        if not words or len(words) > _MAX_ENTITY_WORDS or (len(words) == 1 and words[0] in _NOT_THINGS):
+        if words[:2] == ("number", "of"):
+            words = words[2:]  # "a number of students" are students
+        if "of" in words or "per" in words:
+            return None
+        if (
+            not words
+            or len(words) > _MAX_ENTITY_WORDS
+            or (len(words) == 1 and self.lexicon.grammar.is_in(words[0], "not_things"))
+        ):
             return None
         return words if any(part[0].isalpha() for part in words) else None
 
     def is_system(self, phrase: Phrase) -> bool:
         """Return whether a phrase means the product itself, not something in its data."""
+        self._note_alias(phrase)
         if phrase.pronoun:
             return phrase.pronoun in ("we", "you", "us", "i") and self.speaker is None
         if not phrase.words:
             return False
-        if phrase.head.lower() in self.lexicon.grammar.strict_containers:
+        if phrase.head.lower() in self.lexicon.grammar.strict_containers or phrase.words in self.aliases:
             return True
-        return bool(self.product) and tuple(word.lower() for word in phrase.words) == self.product
+        if phrase.determiner not in _DEFINITE or phrase.owner is not None:
+            return False
+        return bool(self.product) and tuple(word.lower() for word in phrase.words) in {
+            self.product,
+            self.product_name,
+        } - {()}
+
+    def _note_alias(self, phrase: Phrase) -> None:
+        """Remember initials in brackets: "the Bus Management System (BMS)" is the BMS from then on."""
+        words = [word.token.text for word in phrase.bracket if word.token.is_word]
+        named = bool(phrase.words) and phrase.head.lower() in self.lexicon.grammar.containers
+        if named and len(words) == 1 and len(words[0]) > 1 and words[0].isupper():
+            self.aliases.add((words[0].lower(),))
 
     def owner_of(self, phrase: Phrase) -> EntityName | None:
         """Return whose a phrase is: "an author's name", "its name", "the name of the author"."""

@@ -19,22 +19,25 @@ def infer_links(draft: SchemaDraft) -> None:
     """Relate entities that are known to hang together and that the text did not relate."""
     domains = draft.lexicon.domains
     linked = {frozenset((link.source, link.target)) for link in draft.links}
-    hanging = {link.target for link in draft.links if link.target_quantity is None or link.target_quantity.is_many}
     for name in list(draft.entities):
         key = "_".join(name)
         for other in _present(domains.many_to_many, key, draft):
             _link(draft, linked, other, name, MANY, "default:many-to-many", _PAIR)
         for other in _present(domains.classified, key, draft):
             _link(draft, linked, other, name, Quantity(0, 1), "default:classified", _PAIR)
-        owner = next(_present(domains.dependants, key, draft), None)
-        if owner is not None and name not in hanging:
-            _link(draft, linked, owner, name, ONE, "default:dependant", _DEPENDANT)
+        for alternatives in domains.dependants.get(key, ()):
+            owners = [words for words in map(_words, alternatives.split("|")) if words in draft.entities]
+            if owners and not any(frozenset((owner, name)) in linked for owner in owners):
+                _link(draft, linked, owners[0], name, ONE, "default:dependant", _DEPENDANT)
+
+
+def _words(key: str) -> EntityName:
+    return tuple(key.split("_"))
 
 
 def _present(table: Mapping[str, tuple[str, ...]], key: str, draft: SchemaDraft) -> Iterator[EntityName]:
     for other in table.get(key, ()):
-        words = tuple(other.split("_"))
-        if words in draft.entities:
+        if (words := _words(other)) in draft.entities:
             yield words
 
 

@@ -57,6 +57,7 @@ class LinkDraft:
     verb: str
     evidence: list[Source]
     particle: str = ""
+    passive: bool = False
     kind: RelationshipKind = "association"
     source_quantity: Quantity | None = None
     target_quantity: Quantity | None = None

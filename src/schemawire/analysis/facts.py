@@ -65,6 +65,8 @@ class RelationFact:
     verb: str
     source: Source
     particle: str = ""
+    passive: bool = False
+    """The source undergoes the verb: a task "is assigned to" a user."""
     kind: RelationshipKind = "association"
     source_quantity: Quantity | None = None
     target_quantity: Quantity | None = None
@@ -92,6 +94,8 @@ class ConstraintFact:
     marks: frozenset[str] = frozenset()
     values: tuple[str, ...] = ()
     type: FieldType | None = None
+    tail: tuple[str, ...] = ()
+    """Words that limit it: "between 0 and 100"."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

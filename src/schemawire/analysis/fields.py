@@ -4,19 +4,17 @@ Knows facts and the draft; knows no sentence.
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from schemawire.analysis.attributes import limit_by, nature_of
 from schemawire.analysis.drafting import FieldDraft, LinkDraft, SchemaDraft
 from schemawire.analysis.facts import ConstraintFact, EntityName, Fact, PropertyFact
 from schemawire.analysis.naming import entity_words, singular
-from schemawire.analysis.noun_phrases import Phrase
 from schemawire.analysis.notes import split_items
+from schemawire.analysis.noun_phrases import Phrase
 from schemawire.analysis.quantifiers import MANY, ONE, OPTIONAL, SOME, Quantity
-from schemawire.analysis.tagging import Word
 from schemawire.schema.model import FieldType
 
-_STATE_NOUNS = frozenset({"status", "state", "type", "kind", "category", "level", "role", "priority", "mode", "size", "gender",
-                          "grade", "color", "colour", "visibility", "condition", "severity", "shift", "difficulty", "method"})  # fmt: skip
 _MAX_VALUES = 30
 _MAX_VALUE_WORDS = 4
 
@@ -35,7 +33,7 @@ def add_properties(facts: Iterable[Fact], draft: SchemaDraft) -> None:
 def find_entity(fact: PropertyFact, draft: SchemaDraft) -> EntityName | None:
     """Return the entity that a property means: by its whole name, or by its tail ("parent category", "home team")."""
     phrase = fact.phrase
-    if fact.type is not None or fact.values or phrase.hint:
+    if fact.type is not None or fact.values or phrase.values or phrase.hint:
         return None
     words = entity_words(phrase.words)
     if words in draft.entities:
@@ -43,6 +41,8 @@ def find_entity(fact: PropertyFact, draft: SchemaDraft) -> EntityName | None:
     known = " ".join(words) in draft.lexicon.nouns.types
     if fact.certain or known:
         return None
+    if words[-1].removeprefix("sub").lstrip("-") == fact.owner[-1] and words != fact.owner:
+        return fact.owner
     return next((words[k:] for k in range(1, len(words)) if words[k:] in draft.entities), None)
 
 
@@ -58,7 +58,7 @@ def _add_link(fact: PropertyFact, target: EntityName, draft: SchemaDraft) -> Non
             source_quantity=None,
             target_quantity=_link_quantity(fact),
             role=words if words != target else (),
-        )  # fmt: skip
+        )
     )
 
 
@@ -80,16 +80,17 @@ def _add_field(fact: PropertyFact, draft: SchemaDraft) -> None:
     tail = [word.lower for word in phrase.tail]
     bracketed = [word.lower for word in phrase.bracket]
     nature = limit_by(nature, tail, draft.lexicon)
-    if bracketed and any(word[0].isdigit() for word in bracketed):
-        nature = limit_by(nature, bracketed, draft.lexicon)
-    values = fact.values or enum_values(phrase, draft)
+    if any(word[0].isdigit() for word in bracketed):
+        measured = [*bracketed, "characters"] if fact.type in ("string", "text") else bracketed
+        nature = limit_by(nature, measured, draft.lexicon)
+    values = fact.values or phrase.values or enum_values(phrase, draft)
     optional = fact.optional or "optional" in phrase.marks or "optional" in bracketed
     required = not optional and (fact.required or "required" in phrase.marks or not nature.optional)
     drafted = FieldDraft(
         words=words, type=fact.type or ("boolean" if phrase.hint == "boolean" else nature.type), source=fact.source,
         required=required, unique=nature.unique or "unique" in phrase.marks or "unique" in bracketed,
-        sensitive=nature.sensitive, many=_is_list(phrase, nature.type), limits=_fitting(nature.limits, fact.type, nature.type),
-        values=values, known=nature.known,
+        sensitive=nature.sensitive, many=_is_list(phrase, nature.type), values=values, known=nature.known,
+        limits=_fitting(nature.limits, fact.type, nature.type),
     )  # fmt: skip
     if draft.options.infer is False and not nature.unique and "unique" not in phrase.marks:
         drafted.unique = False
@@ -118,12 +119,12 @@ def _is_list(phrase: Phrase, usual: FieldType) -> bool:
 
 
 def enum_values(phrase: Phrase, draft: SchemaDraft) -> tuple[str, ...]:
-    """Return the values in the brackets behind a field: "status (draft, published or archived)"."""
-    return bracket_values(phrase.bracket, is_state=phrase.head in _STATE_NOUNS)
+    """Return the values in the brackets behind a field: "status (draft, published or archived)".
 
-
-def bracket_values(bracket: tuple[Word, ...], *, is_state: bool) -> tuple[str, ...]:
-    """Return the alternatives in a bracket, or nothing where they are examples, a type or a limit."""
+    Examples, a type or a limit in brackets are no values, unless the field is a state of some kind.
+    """
+    bracket = phrase.bracket
+    is_state = draft.lexicon.grammar.is_in(phrase.head, "state_nouns")
     if not bracket or any(word.tag == "num" or word.tag in ("be", "have", "modal", "pron") for word in bracket):
         return ()
     opening = bracket[0].lower
@@ -132,7 +133,7 @@ def bracket_values(bracket: tuple[Word, ...], *, is_state: bool) -> tuple[str, .
         and not is_state
     ):
         return ()
-    parts = [part for part in split_items(bracket) if len(part) <= _MAX_VALUE_WORDS]
+    parts = [part for part in split_items(bracket, draft.lexicon.grammar) if len(part) <= _MAX_VALUE_WORDS]
     values = [" ".join(word.token.text for word in part if word.token.is_word) for part in parts]
     values = list(dict.fromkeys(value.lower() for value in values if value and value not in ("etc", "etc.")))
     return tuple(values[:_MAX_VALUES]) if len(values) > 1 else ()
@@ -153,6 +154,9 @@ def _apply_constraint(fact: ConstraintFact, draft: SchemaDraft) -> None:
     if entity_words(fact.field) in draft.entities and not fact.values:
         return
     drafted = draft.add_field(fact.owner, fresh)
+    if fact.tail:
+        limited = limit_by(replace(nature, type=drafted.type, limits=drafted.limits), fact.tail, draft.lexicon)
+        drafted.type, drafted.limits = limited.type, limited.limits
     if fact.values:
         drafted.values = fact.values
     if fact.type is not None:

@@ -13,10 +13,7 @@ from schemawire.analysis.naming import entity_words
 from schemawire.analysis.noun_phrases import Phrase
 from schemawire.analysis.quantifiers import MANY, ONE, Quantity
 
-_KIND_NOUNS = frozenset(
-    {"kind", "type", "sort", "subtype", "subclass", "form", "category", "class", "kinds", "types", "sorts"}
-)
-_PART_NOUNS = frozenset({"part", "member", "element", "component", "parts", "members"})
+_LIMITING = frozenset({"between", "from", "at", "up", "no", "less", "more", "greater", "over", "under", "limited"})
 _SURE, _FAIR = 0.9, 0.7
 
 
@@ -25,6 +22,9 @@ def read_copula(clause: Clause, context: Context) -> Iterator[Fact]:
     marks = _marks(clause)
     if marks:
         yield from _read_marks(clause, marks, context)
+        return
+    if _is_limit(clause):
+        yield from _read_limit(clause, context)
         return
     values = _values(clause)
     for subject in clause.subjects:
@@ -48,6 +48,21 @@ def _read_marks(clause: Clause, marks: frozenset[str], context: Context) -> Iter
         if owner is not None and subject.words:
             source = Source(clause.start, clause.end, "field-is", _SURE)
             yield ConstraintFact(owner=owner, field=subject.words, source=source, marks=plain)
+
+
+def _is_limit(clause: Clause) -> bool:
+    words = [word.lower for word in clause.rest]
+    return words[:1] != [] and words[0] in _LIMITING and any(word.tag == "num" for word in clause.rest)
+
+
+def _read_limit(clause: Clause, context: Context) -> Iterator[Fact]:
+    """Read "the price must be between 0 and 100"."""
+    for subject in clause.subjects:
+        owner = context.owner_of(subject) or context.subject
+        if owner is not None and subject.words:
+            source = Source(clause.start, clause.rest[-1].token.end, "field-limit", _SURE)
+            tail = tuple(word.lower for word in clause.rest)
+            yield ConstraintFact(owner=owner, field=subject.words, source=source, tail=tail)
 
 
 def _values(clause: Clause) -> tuple[Phrase, ...]:
@@ -86,10 +101,10 @@ def _read_field_type(clause: Clause, context: Context) -> Iterator[Fact]:
 
 def _read_kinds(clause: Clause, context: Context) -> Iterator[Fact]:
     target = clause.objects[0]
-    if target.head in _PART_NOUNS and target.of is not None:
+    if _is(target, "part_nouns", context) and target.of is not None:
         yield from _read_part(clause, target.of, context)
         return
-    if target.head in _KIND_NOUNS and target.of is not None:
+    if _is(target, "kind_nouns", context) and target.of is not None:
         yield from _kinds(clause.subjects, context.resolve(target.of), clause, context, _SURE)
         return
     subjects = clause.subjects
@@ -101,7 +116,7 @@ def _read_kinds(clause: Clause, context: Context) -> Iterator[Fact]:
 
 
 def _names_a_kind(target: Phrase, subjects: tuple[Phrase, ...]) -> bool:
-    """ "A car is a vehicle", "cars and trucks are vehicles": an indefinite article or a plural names a kind."""
+    """Return whether it is "a vehicle" or "vehicles": an indefinite article or a plural names a kind."""
     return target.determiner in ("a", "an") or (
         target.plural and not target.determiner and all(s.plural for s in subjects)
     )
@@ -131,3 +146,33 @@ def _read_part(clause: Clause, whole: Phrase, context: Context) -> Iterator[Fact
                 source_words=owner, target_words=part, verb="have", source=source, kind="aggregation",
                 source_quantity=each, target_quantity=MANY,
             )  # fmt: skip
+
+
+def _is(phrase: Phrase, group: str, context: Context) -> bool:
+    return context.lexicon.grammar.is_in(phrase.head, group)
+
+
+def named_relationship(clause: Clause) -> tuple[Phrase, Phrase] | None:
+    """Return the two ends of "a many-to-many relationship between students and courses", or `None`."""
+    for phrase in clause.objects:
+        ends = clause.behind("between", "with", "to")
+        if phrase.head.lower() in ("relationship", "relation", "association") and ends:
+            pair = (*clause.subjects, *ends)[-2:]
+            return (pair[0], pair[1]) if len(pair) == 2 else None
+    return None
+
+
+def read_named_relationship(clause: Clause, ends: tuple[Phrase, Phrase], context: Context) -> Iterator[Fact]:
+    """Yield the relation that a sentence names by its cardinalities."""
+    first, second = context.resolve(ends[0]), context.resolve(ends[1])
+    if first is None or second is None:
+        return
+    words = clause.objects[0].words[0].lower().split("-")
+    many = (words[0] == "many", words[-1] == "many") if len(words) == 3 else (True, True)
+    source = Source(clause.start, max(clause.end, ends[1].end), "named-relationship", _SURE)
+    for name in (first, second):
+        yield EntityFact(words=name, source=source, strength="declared")
+    yield RelationFact(
+        source_words=first, target_words=second, verb="have", source=source,
+        source_quantity=MANY if many[0] else ONE, target_quantity=MANY if many[1] else ONE,
+    )  # fmt: skip

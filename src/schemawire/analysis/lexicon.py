@@ -28,6 +28,7 @@ class Verbs:
     """The verbs of a language and what they say about data."""
 
     forms: Mapping[str, VerbForm]
+    participles: Mapping[str, str]
     ambiguous: frozenset[str]
     groups: Mapping[str, frozenset[str]]
     agents: Mapping[str, str]
@@ -44,6 +45,7 @@ class Nouns:
     plurals: Mapping[str, str]
     uncountable: frozenset[str]
     never_plural: frozenset[str]
+    people: frozenset[str]
     types: Mapping[str, FieldType]
     suffixes: Mapping[str, FieldType]
     limits: Mapping[str, Limits]
@@ -136,7 +138,10 @@ def _read_verbs(table: dict[str, Any]) -> Verbs:
     for lemma in sorted({*table["plain"], *table["ambiguous"]}):
         forms[lemma] = VerbForm(lemma=lemma, form="base")
     groups = {name: frozenset(words) for name, words in table.items() if isinstance(words, list)}
-    return Verbs(forms=forms, ambiguous=groups["ambiguous"], groups=groups, agents=table["agents"])
+    participles = {lemma: _participle(lemma, irregular.get(lemma)) for lemma in (*table["plain"], *table["ambiguous"])}
+    return Verbs(
+        forms=forms, participles=participles, ambiguous=groups["ambiguous"], groups=groups, agents=table["agents"]
+    )
 
 
 def _inflect(lemma: str, irregular: list[str] | None) -> list[tuple[str, str]]:
@@ -157,6 +162,10 @@ def _inflect(lemma: str, irregular: list[str] | None) -> list[tuple[str, str]]:
     return [(third, "s"), *((word, "past") for word in past), *((word, "ing") for word in gerunds)]
 
 
+def _participle(lemma: str, irregular: list[str] | None) -> str:
+    return irregular[-1] if irregular else next(word for word, form in _inflect(lemma, None) if form == "past")
+
+
 def _may_double(lemma: str) -> bool:
     return len(lemma) > 2 and lemma[-1] in "bdgklmnprt" and lemma[-2] in "aeiou" and lemma[-3] not in "aeiou"
 
@@ -169,6 +178,7 @@ def _read_nouns(table: dict[str, Any]) -> Nouns:
         plurals=table["plurals"],
         uncountable=frozenset(table["uncountable"]),
         never_plural=frozenset(table["never_plural"]),
+        people=frozenset(table["people"]),
         types=types,
         suffixes=table["suffixes"],
         limits=table["limits"],

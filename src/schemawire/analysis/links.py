@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from schemawire.analysis.drafting import LinkDraft, SchemaDraft
 from schemawire.analysis.facts import Fact, RelationFact
+from schemawire.analysis.lexicon import Verbs
 from schemawire.analysis.naming import camel_case, is_plural, plural
 from schemawire.analysis.quantifiers import MANY, ONE, Quantity
 
@@ -24,13 +25,14 @@ def add_relations(facts: Iterable[Fact], draft: SchemaDraft) -> None:
                     target=fact.target_words,
                     verb=fact.verb,
                     particle=fact.particle,
+                    passive=fact.passive,
                     evidence=[fact.source],
                     kind=fact.kind,
                     source_quantity=fact.source_quantity,
                     target_quantity=fact.target_quantity,
                     role=fact.role,
                     through=fact.through or None,
-                )  # fmt: skip
+                )
             )
 
 
@@ -76,7 +78,7 @@ def _stronger(first: Quantity | None, second: Quantity | None) -> Quantity | Non
 
 
 def _absorb_plain(links: list[LinkDraft]) -> list[LinkDraft]:
-    """ "A user has posts. Users write posts." is one relationship, named by what is done."""
+    """Merge having into doing: "A user has posts. Users write posts." is one relationship."""
     kept = []
     for link in links:
         if link.is_plain and not link.role and link.kind == "association":
@@ -109,9 +111,19 @@ def _usual_source(link: LinkDraft, draft: SchemaDraft) -> Quantity:
     if link.verb == "belong" or link.particle:
         return MANY
     verbs = draft.lexicon.verbs
+    if link.is_plain and not _many(link.target_quantity) and link.target[-1] in draft.lexicon.nouns.people:
+        return MANY
+    if link.is_plain and draft.options.infer and _are_many_to_many(link, draft):
+        return MANY
     if link.is_plain:
         return ONE if link.kind == "composition" or _many(link.target_quantity) else MANY if link.role else ONE
     return ONE if verbs.is_in(link.verb, "creating") else MANY
+
+
+def _are_many_to_many(link: LinkDraft, draft: SchemaDraft) -> bool:
+    table = draft.lexicon.domains.many_to_many
+    ends = ("_".join(link.source), "_".join(link.target))
+    return _many(link.target_quantity) and (ends[0] in table.get(ends[1], ()) or ends[1] in table.get(ends[0], ()))
 
 
 def _many(quantity: Quantity | None) -> bool:
@@ -120,18 +132,19 @@ def _many(quantity: Quantity | None) -> bool:
 
 def link_names(draft: SchemaDraft) -> list[str]:
     """Return a unique name for each link, in order: the verb, with the target where several share the verb."""
-    short = [_verb_name(link) for link in draft.links]
+    short = [_verb_name(link, draft.lexicon.verbs) for link in draft.links]
     counts = Counter(short)
     names: list[str] = []
     for link, name in zip(draft.links, short, strict=True):
-        if counts[name] > 1 or link.is_plain:
+        if counts[name] > 1 or (link.is_plain and not link.particle):
             name = _with_target(name, link)
         names.append(_unused(name, link, names))
     return names
 
 
-def _verb_name(link: LinkDraft) -> str:
-    return camel_case([_third_person(link.verb), *([link.particle] if link.particle else [])])
+def _verb_name(link: LinkDraft, verbs: Verbs) -> str:
+    form = verbs.participles.get(link.verb, link.verb) if link.passive else _third_person(link.verb)
+    return camel_case([form, *([link.particle] if link.particle else [])])
 
 
 def _third_person(verb: str) -> str:

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from schemawire.analysis.lexicon import Grammar
 from schemawire.analysis.noun_phrases import Phrase, read_phrase
+from schemawire.analysis.quantifiers import Quantity
 from schemawire.analysis.tagging import Word
 
 _LINKS = (("as", "well", "as"), ("along", "with"), ("together", "with"), ("in", "addition", "to"), ("followed", "by"))
@@ -62,6 +63,9 @@ def read_item(words: Sequence[Word], index: int, grammar: Grammar) -> tuple[Phra
     if found is None:
         return None
     phrase, after = found
+    if tuple(word.lower for word in words[after : after + 2]) == ("at", "most") and not _has_number(words, after):
+        high = phrase.quantity.high if phrase.quantity else None
+        return replace(phrase, quantity=Quantity(0, high, "at most"), end=words[after + 1].token.end), after + 2
     return _read_tail(phrase, words, after)
 
 
@@ -71,7 +75,7 @@ def skip_separator(words: Sequence[Word], index: int) -> int:
         if words[index].lower in _SEPARATORS:
             index += 1
             continue
-        if words[index].tag == "adv" and index and words[index - 1].lower in _SEPARATORS:
+        if words[index].tag == "adv" and words[index].lower != "up" and index and words[index - 1].lower in _SEPARATORS:
             index += 1  # "a title, optionally a subtitle": the adverb is read again from the span
             continue
         link = next((link for link in _LINKS if tuple(w.lower for w in words[index : index + len(link)]) == link), None)
@@ -101,7 +105,7 @@ def _read_whether(words: Sequence[Word], index: int) -> tuple[Phrase, int] | Non
     naming = tuple(word.lower for word in kept if word.tag not in ("be", "det", "adv", "have", "pron", "punct"))
     if not naming:
         return None
-    if len(naming) == 1 and kept[0].tag in ("adj", "verb", "noun"):
+    if len(naming) == 1:
         naming = ("is", *naming)
     return Phrase(words=naming[:6], start=words[index].token.start, end=words[end - 1].token.end, hint="boolean"), end
 

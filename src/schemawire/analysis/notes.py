@@ -6,23 +6,19 @@ Knows the tokens of a note; knows no clause.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from schemawire.analysis.attributes import type_word
+from schemawire.analysis.attributes import is_only_type, type_word
 from schemawire.analysis.context import Context
 from schemawire.analysis.facts import EntityFact, EntityName, Fact, PropertyFact, RelationFact, Source
+from schemawire.analysis.lexicon import Grammar
 from schemawire.analysis.lists import read_item
 from schemawire.analysis.naming import entity_words
-from schemawire.analysis.noun_phrases import Phrase, read_phrase
+from schemawire.analysis.noun_phrases import Mark, Phrase, read_phrase
 from schemawire.analysis.quantifiers import MANY, ONE
 from schemawire.analysis.tagging import Word
+from schemawire.schema.model import FieldType
 
-GENERAL_HEADINGS = frozenset(
-    {"entities", "entity", "tables", "models", "objects", "classes", "resources", "things", "requirements", "features",
-     "overview", "description", "introduction", "notes", "domain", "summary", "background", "rules", "scope", "goals",
-     "functionality", "details", "note", "example", "examples", "general", "data"}
-)  # fmt: skip
-FIELD_HEADINGS = frozenset({"fields", "attributes", "properties", "columns", "details"})
-_EXAMPLES = frozenset({"e.g.", "i.e.", "etc", "etc.", "such", "as", "like", "for", "example", "eg", "ie", "."})
 _SEPARATORS = frozenset({",", ";", "|"})
+_MARKS: tuple[Mark, ...] = ("optional", "required", "unique")
 _SURE = 0.95
 
 
@@ -58,13 +54,13 @@ def _is_end(words: Sequence[Word], index: int) -> bool:
 
 def read_definition(definition: Definition, context: Context) -> Iterator[Fact]:
     """Yield the thing that a definition names and what it has."""
-    head = definition.head
+    head, grammar = definition.head, context.lexicon.grammar
     name = entity_words(head.words)
-    if len(name) == 1 and head.words[0].lower() in GENERAL_HEADINGS:
+    if context.is_system(head) or (len(name) == 1 and grammar.is_in(head.words[0].lower(), "general_headings")):
         for phrase in read_items(definition.items, context):
             yield from declare(phrase, context, "listed")
         return
-    owner = context.topic if head.words[0].lower() in FIELD_HEADINGS and context.topic else name
+    owner = context.topic if grammar.is_in(head.words[0].lower(), "field_headings") and context.topic else name
     context.subject = owner
     yield EntityFact(words=owner, source=Source(head.start, head.end, "definition", _SURE))
     yield from read_fields(owner, definition.items, context, "definition")
@@ -82,7 +78,7 @@ def declare(phrase: Phrase, context: Context, rule: str) -> Iterator[Fact]:
 
 def read_fields(owner: EntityName, words: Sequence[Word], context: Context, rule: str) -> Iterator[Fact]:
     """Yield the fields of a list of notes, one between every two commas."""
-    for part in split_items(words):
+    for part in split_items(words, context.lexicon.grammar):
         yield from read_field(owner, part, context, rule)
 
 
@@ -99,21 +95,19 @@ def read_field(owner: EntityName, part: Sequence[Word], context: Context, rule: 
         return
     phrase, after = found
     rest = tuple(part[after:])
-    kind = type_word(phrase.words[-1]) if len(phrase.words) > 1 else None
-    kind = kind or next((k for word in rest if (k := type_word(word.lower))), None)
-    if (
-        kind is not None
-        and type_word(phrase.words[-1]) == kind
-        and len(phrase.words) > 1
-        and _is_type_note(phrase, rule)
-    ):
-        phrase = replace(phrase, words=phrase.words[:-1])
-    elif rest and kind is None:
+    phrase, kind = _take_type(phrase, rest, rule)
+    if rest and kind is None:
         phrase = replace(phrase, tail=(*phrase.tail, *rest))
-    marks = phrase.marks | {m for m in ("optional", "required", "unique") if m in lowers}
-    phrase = replace(phrase, marks=frozenset(marks), start=start, end=end)
-    typed = kind if kind and (rest or _is_type_note(phrase, rule)) else None
-    yield PropertyFact(owner=owner, phrase=phrase, source=Source(start, end, rule, _SURE), type=typed)
+    stated: frozenset[Mark] = frozenset(mark for mark in _MARKS if mark in lowers)
+    phrase = replace(phrase, marks=phrase.marks | stated, start=start, end=end)
+    yield PropertyFact(owner=owner, phrase=phrase, source=Source(start, end, rule, _SURE), type=kind)
+
+
+def _take_type(phrase: Phrase, rest: Sequence[Word], rule: str) -> tuple[Phrase, FieldType | None]:
+    """Return a noted field without the type behind its name, and that type: "title string", "title: string"."""
+    if len(phrase.words) > 1 and _is_type_note(phrase, rule):
+        return replace(phrase, words=phrase.words[:-1]), type_word(phrase.words[-1])
+    return phrase, next((kind for word in rest if (kind := type_word(word.lower))), None)
 
 
 def _without_colon(part: Sequence[Word]) -> tuple[Word, ...]:
@@ -122,11 +116,9 @@ def _without_colon(part: Sequence[Word]) -> tuple[Word, ...]:
 
 
 def _is_type_note(phrase: Phrase, rule: str) -> bool:
-    """ "title string" notes a type; "birth date" and "body text" do so, too, but keep the noun that the lexicon knows."""
-    return phrase.words[-1] in ("string", "str", "varchar", "int", "integer", "bigint", "decimal", "float", "double", "bool",
-                                "boolean", "datetime", "timestamp", "uuid", "json", "jsonb", "numeric", "blob") or (
-        rule != "bracket" and phrase.words[-1] in ("text", "money") and len(phrase.words) == 2
-    )  # fmt: skip
+    """Return whether the last word notes a type: "title string" does, "birth date" keeps the noun."""
+    last = phrase.words[-1]
+    return is_only_type(last) or (rule != "bracket" and last in ("text", "money") and len(phrase.words) == 2)
 
 
 def _read_arrow(
@@ -146,13 +138,13 @@ def _read_arrow(
 
 def read_items(words: Sequence[Word], context: Context) -> Iterator[Phrase]:
     """Yield the phrases of a list of things."""
-    for part in split_items(words):
+    for part in split_items(words, context.lexicon.grammar):
         found = read_item(part, 0, context.lexicon.grammar)
         if found is not None and found[0].words:
             yield found[0]
 
 
-def split_items(words: Sequence[Word]) -> Iterator[tuple[Word, ...]]:
+def split_items(words: Sequence[Word], grammar: Grammar) -> Iterator[tuple[Word, ...]]:
     """Yield the words between commas and conjunctions, brackets kept whole, without "e.g." and "etc."."""
     part: list[Word] = []
     depth = 0
@@ -161,7 +153,7 @@ def split_items(words: Sequence[Word]) -> Iterator[tuple[Word, ...]]:
         depth += (word.lower in ("(", "[", "{")) - (word.lower in (")", "]", "}"))
         ranged = (ranged or word.lower == "between") and word.lower != ","
         divides = depth <= 0 and (word.lower in _SEPARATORS or (word.lower in ("and", "or", "&") and not ranged))
-        if not divides and not (depth <= 0 and word.lower in _EXAMPLES):
+        if not divides and not (depth <= 0 and grammar.is_in(word.lower, "examples")):
             part.append(word)
         elif divides and part:
             yield tuple(part)

@@ -9,7 +9,7 @@ from typing import Literal
 
 from schemawire.analysis.lexicon import Grammar
 from schemawire.analysis.naming import is_plural
-from schemawire.analysis.quantifiers import Quantity, read_quantity
+from schemawire.analysis.quantifiers import MANY, Quantity, read_quantity
 from schemawire.analysis.tagging import Word
 
 Mark = Literal["optional", "required", "unique"]
@@ -17,11 +17,6 @@ Hint = Literal["", "boolean", "integer"]
 
 _WINDOW = 8
 _MAX_PHRASE = 8
-_OF_NOUNS = frozenset({"number", "date", "type", "kind", "name", "place", "time", "amount", "level", "year", "state", "cause",
-                       "reason", "mode", "method", "status", "rate", "degree", "point", "terms", "title", "total", "duration",
-                       "size", "length", "color", "colour", "list", "percentage", "unit", "country", "city", "day", "proof"})  # fmt: skip
-
-_UNITS = frozenset({"characters", "chars", "letters", "digits", "words", "character"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +40,8 @@ class Phrase:
     tail: tuple[Word, ...] = ()
     """Words behind the phrase that may constrain it ("up to 200 characters")."""
     hint: Hint = ""
+    values: tuple[str, ...] = ()
+    """What it may be, where that is listed behind it: "a role: admin, editor or viewer"."""
     capitalised: bool = False
 
     @property
@@ -56,6 +53,14 @@ class Phrase:
     def is_many(self) -> bool:
         """Whether it speaks of more than one."""
         return self.quantity.is_many if self.quantity else self.plural
+
+
+def unwrapped(phrase: Phrase, grammar: Grammar) -> Phrase:
+    """Return what a phrase stands for: "a list of books" is many books, "track of a book" is the book."""
+    if phrase.of is None or not grammar.is_in(phrase.head, "wrappers"):
+        return phrase
+    many = None if phrase.head == "track" else MANY
+    return replace(phrase.of, quantity=phrase.of.quantity or many, start=phrase.start)
 
 
 def read_phrase(words: Sequence[Word], index: int, grammar: Grammar) -> tuple[Phrase, int] | None:
@@ -72,6 +77,7 @@ def read_phrase(words: Sequence[Word], index: int, grammar: Grammar) -> tuple[Ph
     phrase, index = _read_owned(phrase, words, index, grammar)
     phrase, index = _read_bracket(phrase, words, index)
     phrase, index = _read_of(phrase, words, index, grammar)
+    phrase, index = _read_per(phrase, words, index, grammar)
     if not phrase.bracket:
         phrase, index = _read_bracket(phrase, words, index)
     return phrase, index
@@ -80,7 +86,7 @@ def read_phrase(words: Sequence[Word], index: int, grammar: Grammar) -> tuple[Ph
 def _read_simple(words: Sequence[Word], index: int, grammar: Grammar) -> tuple[Phrase, int] | None:
     start, begin = index, words[index].token.start
     quantity, determiner = None, ""
-    if words[index].tag == "det" and not words[index].lower in ("each", "every", "a", "an"):
+    if words[index].tag == "det" and words[index].lower not in ("each", "every", "a", "an"):
         determiner = words[index].lower
     reading = read_quantity([word.lower for word in words[index : index + _WINDOW]], grammar)
     if reading is not None:
@@ -138,6 +144,8 @@ def _continues(words: Sequence[Word], index: int, has_name: bool) -> bool:
         return not has_name and index + 1 < len(words) and words[index + 1].tag == "adj"
     if word.tag == "num":
         return has_name and word.lower[0].isdigit() and index + 1 < len(words) and words[index + 1].tag == "noun"
+    if word.tag == "adj" and has_name and words[index - 1].tag == "noun":
+        return index + 1 < len(words) and words[index + 1].tag == "noun"  # "a list sorted by date" ends at list
     return word.tag in ("noun", "adj")
 
 
@@ -171,14 +179,25 @@ def _read_of(phrase: Phrase, words: Sequence[Word], index: int, grammar: Grammar
     if index >= len(words) or words[index].lower != "of" or index + 1 >= len(words):
         return phrase, index
     inner = _read_simple(words, index + 1, grammar)
-    if inner is None or inner[0].head in _UNITS:
+    if inner is None or grammar.is_in(inner[0].head, "measures"):
         return phrase, index
     of, after = _read_owned(*inner[:1], words, inner[1], grammar)
-    if phrase.head in _OF_NOUNS and not of.determiner and of.quantity is None:
+    if grammar.is_in(phrase.head, "of_nouns") and not of.determiner and of.quantity is None:
         joined = (*phrase.words, "of", *of.words)  # "date of birth" is one name
         hint: Hint = "integer" if phrase.head == "number" else ""
         return replace(phrase, words=joined, end=of.end, hint=hint, plural=phrase.plural), after
     return replace(phrase, of=of, end=of.end), after
+
+
+def _read_per(phrase: Phrase, words: Sequence[Word], index: int, grammar: Grammar) -> tuple[Phrase, int]:
+    """Read "price per night" as one name."""
+    if index + 1 >= len(words) or words[index].lower != "per" or words[index + 1].tag != "noun":
+        return phrase, index
+    counted = phrase.quantity is not None and phrase.quantity.word not in ("a", "an")  # "one vote per election"
+    if phrase.of is not None or counted:
+        return phrase, index
+    unit = words[index + 1]
+    return replace(phrase, words=(*phrase.words, "per", unit.lower), end=unit.token.end, plural=False), index + 2
 
 
 def _read_bracket(phrase: Phrase, words: Sequence[Word], index: int) -> tuple[Phrase, int]:

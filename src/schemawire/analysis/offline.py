@@ -7,8 +7,9 @@ import asyncio
 
 from schemawire.analysis.analyser import AnalysisOptions, Draft
 from schemawire.analysis.build import build_draft, to_schema
-from schemawire.analysis.facts import Fact
-from schemawire.analysis.lexicon import load_lexicon
+from schemawire.analysis.facts import EntityFact, Fact, Source
+from schemawire.analysis.lexicon import Lexicon, load_lexicon
+from schemawire.analysis.naming import entity_words, split_words
 from schemawire.analysis.patterns import read_facts
 from schemawire.errors import SchemaInvalid
 from schemawire.schema import Issue
@@ -16,6 +17,7 @@ from schemawire.schema import Issue
 _EXAMPLE = 'such as "Create a blog system with posts and comments" or "A post has a title and a body"'
 _THREAD_FROM = 5_000
 """Characters from which reading moves to a thread: below, it takes a few milliseconds."""
+_MAX_SINGLE = 3
 _DEFAULTS = AnalysisOptions()
 
 
@@ -49,8 +51,10 @@ class OfflineAnalyser:
         """
         _refuse_unreadable(description, options.max_length)
         facts = read_facts(description, self._lexicon)
-        facts = facts or _read_single_phrase(description)
         draft = build_draft(facts, self._lexicon, options)
+        if not draft.entities:
+            draft = build_draft(_read_single_phrase(description, self._lexicon), self._lexicon, options)
+            draft.warnings.append(f"only one thing is named; say what it has and what relates to it, {_EXAMPLE}")
         if not draft.entities:
             raise _refusal(
                 "nothing_recognised",
@@ -61,8 +65,19 @@ class OfflineAnalyser:
         return Draft(schema=schema, tier="patterns", warnings=tuple(draft.warnings))
 
 
-def _read_single_phrase(description: str) -> list[Fact]:
-    return []
+def _read_single_phrase(description: str, lexicon: Lexicon) -> list[Fact]:
+    """A description of a word or two ("blog", "blog post") names one thing."""
+    words = split_words(description)
+    if not 0 < len(words) <= _MAX_SINGLE or not all(word[0].isalpha() for word in words):
+        return []
+    closed = ("articles", "pronouns", "be", "have", "do", "modals", "prepositions", "conjunctions", "adverbs")
+    kept = [word for word in words if not any(lexicon.grammar.is_in(word, group) for group in closed)]
+    kept = [word for word in kept if word not in lexicon.grammar.strict_containers] or kept
+    if not kept:
+        return []
+    start = len(description) - len(description.lstrip())
+    source = Source(start, len(description.rstrip()), "single-phrase", 0.3)
+    return [EntityFact(words=entity_words(kept), source=source)]
 
 
 def _refuse_unreadable(description: str, max_length: int) -> None:

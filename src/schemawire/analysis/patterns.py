@@ -11,18 +11,16 @@ from schemawire.analysis.context import Context
 from schemawire.analysis.facts import EntityFact, Fact, NameFact, Source, words_of
 from schemawire.analysis.lexicon import Lexicon
 from schemawire.analysis.lists import read_list
-from schemawire.analysis.noun_phrases import Phrase, read_phrase
 from schemawire.analysis.notes import (
-    FIELD_HEADINGS,
-    GENERAL_HEADINGS,
     declare,
     find_definition,
     read_definition,
     read_field,
     read_fields,
 )
+from schemawire.analysis.noun_phrases import Phrase, read_phrase, unwrapped
 from schemawire.analysis.relations import ClauseReader
-from schemawire.analysis.requests import find_product, product_name, read_request_list
+from schemawire.analysis.requests import find_product, product_name, read_purpose, read_request_list
 from schemawire.analysis.sentences import Sentence, split_sentences
 from schemawire.analysis.tagging import Word, tag_words
 
@@ -76,15 +74,17 @@ class PatternReader:
         if phrase is None or not phrase.words or len(phrase.words) > 3:
             self.context.topic, self.context.listing = None, "things"
             return
-        last = phrase.words[-1].lower()
-        if last in FIELD_HEADINGS and self.context.topic is not None:
+        last, grammar = phrase.words[-1].lower(), self.lexicon.grammar
+        is_fields = grammar.is_in(last, "field_headings")
+        if is_fields and self.context.topic is not None:
             self.context.listing = "fields"
-        elif last in GENERAL_HEADINGS or last in FIELD_HEADINGS or self.context.is_system(phrase):
+        elif is_fields or grammar.is_in(last, "general_headings") or self.context.is_system(phrase):
             self.context.topic, self.context.listing = None, "things"
         elif (name := self.context.name(phrase)) is not None:
             self.context.topic = self.context.subject = name
             self.context.listing = "fields"
-            yield EntityFact(words=name, source=Source(phrase.start, phrase.end, "heading", _SURE))
+            source = Source(phrase.start, phrase.end, "heading", _SURE)
+            yield EntityFact(words=name, source=source, strength="stated")
 
     def _read_bullet(self, words: Sequence[Word]) -> Iterator[Fact]:
         if self.context.listing == "fields" and self.context.topic is not None:
@@ -100,7 +100,7 @@ class PatternReader:
             yield from declare(phrase, self.context, "bullet")
 
     def _read_story_opening(self, words: Sequence[Word]) -> Iterator[Fact]:
-        """ "As a customer, I want …": the I of this sentence is a customer."""
+        """Remember who speaks: the I of "As a customer, I want …" is a customer."""
         self.context.speaker = None
         if len(words) < 3 or words[0].lower != "as" or words[1].lower not in ("a", "an", "the"):
             return
@@ -123,10 +123,14 @@ class PatternReader:
         self._expect_bullets(words, clauses)
 
     def _read_request(self, words: Sequence[Word], product: tuple[str, ...], after: int) -> Iterator[Fact]:
+        purpose = read_purpose(words, after, self.lexicon)
+        if purpose is not None:
+            product, after = tuple(word.lower() for word in purpose[0].words), purpose[1]
         start, end = words[0].token.start, words[after - 1].token.end
-        self.context.product = product
         name = product_name(product, self.lexicon.grammar)
-        yield NameFact(words=name, source=Source(start, end, "request", _SURE))
+        self.context.product, self.context.product_name = product, name
+        if name:
+            yield NameFact(words=name, source=Source(start, end, "request", _SURE))
         self.context.listing, self.context.topic = "things", None
         listed = read_request_list(words, after, self.lexicon)
         index = after
@@ -137,25 +141,25 @@ class PatternReader:
             yield from self.clauses.read(clause)
 
     def _read_listed(self, phrases: Sequence[Phrase]) -> Iterator[Fact]:
-        for phrase in phrases:
-            if phrase.of is not None and phrase.head in ("list", "set", "collection", "track", "catalog"):
-                phrase = phrase.of
+        for listed in phrases:
+            phrase = unwrapped(listed, self.lexicon.grammar)
             yield from declare(phrase, self.context, "request")
             name = self.context.name(phrase)
             if name is not None:
                 self.context.subject = name
 
     def _read_brackets(self, clause: Clause) -> Iterator[Fact]:
-        """ "A customer (name, email) places orders (date, total)": brackets behind things hold their fields."""
+        """Read the fields in brackets behind things: "a customer (name, email) places orders (date, total)"."""
         others = [phrase for adjunct in clause.adjuncts for phrase in adjunct.phrases]
         taken = clause.objects if self.lexicon.verbs.is_in(clause.lemma, "having") else ()
         for phrase in (*clause.subjects, *clause.objects, *others):
-            if phrase.bracket and phrase not in taken and (name := self.context.resolve(phrase)) is not None:
-                if _lists_things(phrase.bracket):
-                    yield from read_fields(name, phrase.bracket, self.context, "bracket")
+            if phrase in taken or not _lists_things(phrase.bracket):
+                continue
+            if (name := self.context.resolve(phrase)) is not None:
+                yield from read_fields(name, phrase.bracket, self.context, "bracket")
 
     def _expect_bullets(self, words: Sequence[Word], clauses: Sequence[Clause]) -> None:
-        """ "A post has:" announces the fields of a post, "The system manages:" things."""
+        """Remember what bullets will be: "A post has:" announces the fields of a post, "The system manages:" things."""
         if words[-1].lower != ":":
             return
         clause = clauses[-1] if clauses else None

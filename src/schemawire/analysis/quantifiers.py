@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from schemawire.analysis.lexicon import Grammar
 
 _MAX_BOUND = 10**9 - 1
-_UPPER = (("at", "most"), ("at", "the", "most"), ("up", "to"), ("no", "more", "than"), ("maximum",), ("not", "more", "than"),
-          ("a", "maximum", "of"), ("maximum", "of"), ("a", "limit", "of"))  # fmt: skip
+_UPPER = (
+    ("at", "most"), ("at", "the", "most"), ("up", "to"), ("no", "more", "than"), ("not", "more", "than"), ("maximum",),
+    ("a", "maximum", "of"), ("maximum", "of"), ("a", "limit", "of"),
+)  # fmt: skip
 _LOWER = (("at", "least"), ("no", "less", "than"), ("no", "fewer", "than"), ("a", "minimum", "of"), ("minimum",))
 _EXACT = (("exactly",), ("precisely",), ("only",), ("just",))
 
@@ -83,7 +85,7 @@ def _read_counted(words: Sequence[str], grammar: Grammar) -> tuple[Quantity, int
             number = _number_after(words, len(head), grammar) if tuple(words[: len(head)]) == head else None
             if number is not None:
                 bounds = (0, max(number, 1)) if upper else (number, None)
-                return Quantity(*bounds, " ".join(head)), len(head) + 1
+                return Quantity(bounds[0], bounds[1], " ".join(head)), len(head) + 1
     for head in _EXACT:
         number = _number_after(words, 1, grammar) if tuple(words[:1]) == head else None
         if number:

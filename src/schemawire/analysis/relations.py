@@ -6,12 +6,13 @@ Knows clauses and the verbs' groups; knows no schema.
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from schemawire.analysis.attributes import is_known_field
 from schemawire.analysis.clauses import Adjunct, Clause
 from schemawire.analysis.context import Context
 from schemawire.analysis.facts import EntityFact, EntityName, Fact, PropertyFact, RelationFact, Source
-from schemawire.analysis.kinds import read_copula
-from schemawire.analysis.lexicon import Verbs
-from schemawire.analysis.noun_phrases import Phrase
+from schemawire.analysis.kinds import named_relationship, read_copula, read_named_relationship
+from schemawire.analysis.lexicon import Grammar, Verbs
+from schemawire.analysis.noun_phrases import Mark, Phrase, unwrapped
 from schemawire.analysis.quantifiers import MANY, ONE, OPTIONAL, SOME, Quantity
 from schemawire.schema.model import RelationshipKind
 
@@ -51,12 +52,18 @@ class ClauseReader:
         if clause.negated:
             return
         yield from self._read_positive(clause)
+        for mentioned in (*clause.objects, *clause.behind("by", "to", "in", "with"))[-1:]:
+            self.context.object = self.context.resolve(mentioned) or self.context.object
         for subject in clause.subjects[-1:]:
             name = self.context.resolve(subject)
             if name is not None and not clause.condition and not subject.owner:
                 self.context.subject = name
 
     def _read_positive(self, clause: Clause) -> Iterator[Fact]:
+        ends = named_relationship(clause)
+        if ends is not None:
+            yield from read_named_relationship(clause, ends, self.context)
+            return
         lemma = clause.lemma
         if self._is_recording(clause):
             yield from self._read_recording(clause)
@@ -89,15 +96,27 @@ class ClauseReader:
         if clause.passive:
             agents = clause.behind("by")
             return not agents or all(self.context.is_system(agent) for agent in agents)
+        if clause.wished and clause.lemma in ("keep", "track", "store", "manage", "record", "organise", "organize"):
+            self.context.aliases.update(subject.words for subject in clause.subjects if subject.words)
+            return True  # "a rental company wants to keep track of its cars": the company is where the system runs
         return bool(clause.subjects) and all(self.context.is_system(subject) for subject in clause.subjects)
 
     def _read_recording(self, clause: Clause) -> Iterator[Fact]:
         """The system stores something: fields of what stands behind "of" or "for each", else things."""
-        listed = clause.subjects if clause.passive else clause.objects
-        listed = _unwrap(listed)
+        listed = clause.subjects if clause.passive else clause.objects or clause.behind("of")
+        if clause.listed:
+            listed = clause.listed
+        listed = _unwrap(listed, self.context.lexicon.grammar)
         owner = self._recording_owner(clause, listed)
+        previous: EntityName | None = None
         for phrase in listed:
-            own = self.context.owner_of(phrase) or owner
+            if phrase.words and self.context.lexicon.grammar.is_in(phrase.head, "information_words"):
+                if owner is not None:  # "information about movies": movies are kept
+                    self.context.subject = owner
+                    yield EntityFact(words=owner, source=_source(phrase, "managed", _SURE))
+                continue
+            own = self._own(phrase, previous) or owner
+            previous = self.context.name(phrase)
             if own is not None:
                 source = _source(phrase, "recorded", _SURE)
                 bare = replace(phrase, of=None, owner=None)
@@ -105,6 +124,12 @@ class ClauseReader:
             elif (name := self.context.name(phrase)) is not None and not clause.passive:
                 yield EntityFact(words=name, source=_source(phrase, "managed", _SURE), strength="declared")
                 yield from self._bracketed(name, phrase)
+
+    def _own(self, phrase: Phrase, previous: EntityName | None) -> EntityName | None:
+        """In "customers and their orders" the possessive means the thing before it, not the system."""
+        if self.context.lexicon.grammar.is_in(phrase.determiner, "possessives"):
+            return previous
+        return self.context.owner_of(phrase)
 
     def _recording_owner(self, clause: Clause, listed: tuple[Phrase, ...]) -> EntityName | None:
         for adjunct in (*clause.fronted, *clause.adjuncts):
@@ -129,8 +154,19 @@ class ClauseReader:
                 continue
             self.context.subject = owner
             yield EntityFact(words=owner, source=_source(subject, "subject", _FAIR), strength="stated")
-            for phrase in _unwrap(objects):
+            for phrase in self._had(clause, objects):
                 yield self._property(owner, phrase, subject, clause, kind=kind, rule=rule)
+
+    def _had(self, clause: Clause, objects: tuple[Phrase, ...]) -> tuple[Phrase, ...]:
+        """Return what is had: the list behind a colon names it, or the values of the one thing before the colon."""
+        grammar = self.context.lexicon.grammar
+        last = objects[-1] if objects else None
+        if not clause.listed or last is None or grammar.is_in(last.head, "information_words"):
+            return _unwrap(clause.listed or objects, grammar)
+        if last.plural:
+            return _unwrap(clause.listed, grammar)
+        values = tuple(" ".join(phrase.words) for phrase in clause.listed)
+        return (*_unwrap(objects[:-1], grammar), replace(last, values=values, end=clause.listed[-1].end))
 
     def _property(
         self, owner: EntityName, phrase: Phrase, subject: Phrase, clause: Clause, *, kind: RelationshipKind, rule: str
@@ -150,8 +186,8 @@ class ClauseReader:
                 continue
             yield EntityFact(words=owner, source=_source(subject, "subject", _FAIR), strength="stated")
             for phrase in clause.behind("by", "with"):
-                marks = phrase.marks | ({"unique", "required"} if clause.lemma == "identify" else set())
-                marked = replace(phrase, marks=frozenset(marks))
+                identifying: frozenset[Mark] = frozenset({"unique", "required"} if clause.lemma == "identify" else ())
+                marked = replace(phrase, marks=phrase.marks | identifying)
                 yield PropertyFact(
                     owner=owner, phrase=marked, source=Source(subject.start, phrase.end, rule, _SURE),
                     optional=clause.modality == "optional",
@@ -173,9 +209,12 @@ class ClauseReader:
                     )
 
     def _read_object_links(self, clause: Clause, lemma: str) -> Iterator[Fact]:
-        """ "Staff assigns buses to routes" says something of buses and routes, too."""
+        """Read the object with what follows it: "staff assigns buses to routes" says something of buses, too."""
         for adjunct in clause.adjuncts[:1]:
-            if adjunct.preposition in ("to", "on", "in", "for", "into", "about") and len(clause.objects) == 1:
+            if (
+                adjunct.preposition in ("to", "on", "in", "for", "into", "about", "with", "from", "at")
+                and len(clause.objects) == 1
+            ):
                 yield from self._link(clause.objects[0], adjunct, lemma, clause)
 
     def _link(self, phrase: Phrase, adjunct: Adjunct, lemma: str, clause: Clause) -> Iterator[Fact]:
@@ -184,8 +223,12 @@ class ClauseReader:
             target = self.context.resolve(other)
             if source_words is None or target is None or source_words == target:
                 continue
+            known = source_words in self.context.known
+            if adjunct.preposition in ("to", "for") and not known and is_known_field(phrase, self.context.lexicon):
+                yield PropertyFact(owner=target, phrase=phrase, source=_source(phrase, "given-to", _FAIR))
+                continue
             yield RelationFact(
-                source_words=source_words, target_words=target, verb=lemma, particle=adjunct.preposition,
+                source_words=source_words, target_words=target, verb=lemma, particle=adjunct.preposition, passive=True,
                 source=Source(phrase.start, other.end, "object-preposition", _WEAK),
                 source_quantity=MANY, target_quantity=_counted(other, clause, default=ONE),
             )  # fmt: skip
@@ -217,12 +260,13 @@ class ClauseReader:
             doer = self.context.resolve(subject)
             if doer is None:
                 continue
-            for other in _unwrap(others):
-                target = self.context.resolve(other)
+            for other in _unwrap(others, self.context.lexicon.grammar):
+                target = self.context.resolve_object(other)
                 if target is None or other.owner is not None:
                     continue
                 yield RelationFact(
                     source_words=doer, target_words=target, verb=lemma, particle=particle,
+                    passive=rule == "passive-preposition",
                     source=Source(min(subject.start, other.start), other.end, rule, confidence),
                     source_quantity=_subject_count(subject, particle),
                     target_quantity=self._target_count(other, clause, subject, particle),
@@ -235,6 +279,8 @@ class ClauseReader:
             return MANY  # "a customer places an order": the next day another one
         if singular and not particle and not each and clause.modality == "optional":
             return MANY
+        if self._verbs.is_in(clause.lemma, "staying") and other.quantity is None and not other.determiner:
+            return ONE  # "animals live in cages": each in one
         return _counted(other, clause, default=None)
 
 
@@ -262,24 +308,8 @@ def _subject_count(subject: Phrase, particle: str) -> Quantity | None:
     return quantity
 
 
-def _unwrap(phrases: tuple[Phrase, ...]) -> tuple[Phrase, ...]:
-    """Step through words that only introduce: "keeps track of books", "a list of books"."""
-    unwrapped = []
-    for phrase in phrases:
-        if phrase.of is not None and phrase.head in (
-            "track",
-            "list",
-            "record",
-            "set",
-            "collection",
-            "catalog",
-            "catalogue",
-        ):
-            inner = phrase.of
-            many = phrase.head != "track"
-            phrase = replace(inner, quantity=inner.quantity or (MANY if many else None), start=phrase.start)
-        unwrapped.append(phrase)
-    return tuple(unwrapped)
+def _unwrap(phrases: tuple[Phrase, ...], grammar: Grammar) -> tuple[Phrase, ...]:
+    return tuple(unwrapped(phrase, grammar) for phrase in phrases)
 
 
 def _source(phrase: Phrase, rule: str, confidence: float) -> Source:

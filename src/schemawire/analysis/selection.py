@@ -6,8 +6,10 @@ Knows facts and how strongly each was stated; knows no field.
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from schemawire.analysis.attributes import is_known_field
 from schemawire.analysis.drafting import EntityDraft, SchemaDraft
 from schemawire.analysis.facts import (
+    ConstraintFact,
     EntityFact,
     EntityName,
     Fact,
@@ -19,7 +21,6 @@ from schemawire.analysis.facts import (
 )
 from schemawire.analysis.lexicon import Lexicon
 from schemawire.analysis.naming import entity_words
-from schemawire.analysis.noun_phrases import Phrase
 from schemawire.analysis.quantifiers import MANY
 
 _SHORT_TEXT = 40
@@ -52,6 +53,8 @@ def _names(fact: Fact) -> tuple[EntityName, ...]:
             return (owner, entity_words(phrase.words)) if phrase.words else (owner,)
         case RelationFact(source_words=first, target_words=second) | KindFact(child=first, parent=second):
             return first, second
+        case ConstraintFact(owner=owner):
+            return (owner,)
         case NameFact() | _:
             return ()
 
@@ -71,18 +74,23 @@ def _score(facts: Iterable[Fact], lexicon: Lexicon) -> Counter[EntityName]:
             case KindFact(child=child, parent=parent):
                 scores[child] += 4
                 scores[parent] += 4
+            case ConstraintFact(owner=owner):
+                scores[owner] += 2
             case _:
                 pass
     return scores
 
 
 def _names_things(fact: RelationFact) -> bool:
-    """ "Users write comments" and "belongs to one category" speak of things even where the noun is often a field."""
-    return fact.verb == "belong" or (not fact.particle and (fact.target_quantity or MANY).is_many)
+    """Return whether the target must be a thing, though its noun is often a field: "users write comments"."""
+    return fact.verb == "belong" or (fact.particle in ("", "with") and (fact.target_quantity or MANY).is_many)
 
 
 def _score_property(fact: PropertyFact, scores: Counter[EntityName], lexicon: Lexicon) -> None:
     scores[fact.owner] += 4 if not _is_field_noun(fact.owner, lexicon) else 2
+    inner = entity_words(fact.phrase.words)
+    if inner and inner[-1].removeprefix("sub").lstrip("-") == fact.owner[-1]:
+        return  # a category's subcategories are categories
     if fact.phrase.words and is_thing(fact, lexicon):
         scores[entity_words(fact.phrase.words)] += 4
 
@@ -97,16 +105,10 @@ def is_thing(fact: PropertyFact, lexicon: Lexicon) -> bool:
     "many comments" are things; "a title" and "phone numbers" are fields.
     """
     phrase = fact.phrase
-    if fact.certain or fact.type is not None or fact.values or phrase.hint or phrase.bracket and not phrase.plural:
+    if fact.certain or fact.type is not None or fact.values or phrase.hint or (phrase.bracket and not phrase.plural):
         return False
-    if _is_known_field(phrase, lexicon):
+    if is_known_field(phrase, lexicon):
         return False
     if fact.relational or phrase.is_many:
         return True
     return phrase.quantity is not None and phrase.quantity.word not in ("a", "an", "number")
-
-
-def _is_known_field(phrase: Phrase, lexicon: Lexicon) -> bool:
-    lower = tuple(word.lower() for word in phrase.words)
-    one = entity_words(lower)
-    return any(" ".join(words[k:]) in lexicon.nouns.types for words in (lower, one) for k in range(len(words)))

@@ -73,14 +73,15 @@ def _blocks(text: str) -> Iterator[tuple[int, int]]:
     """Yield spans of lines that belong together: a bullet, a heading, or wrapped lines of prose."""
     start: int | None = None
     end = position = 0
+    bounded = False  # a bullet or definition goes on only in indented lines
     for line in text.splitlines(keepends=True):
         stripped = line.strip()
-        own = not stripped or _is_own_block(line)
+        own = not stripped or _is_own_block(line) or (bounded and not line[0].isspace())
         if start is not None and (own or _ends_block(text[max(start, end - 80) : end])):
             yield start, end
             start = None
         if stripped and start is None:
-            start = position
+            start, bounded = position, _is_own_block(line)
         position += len(line)
         end = position
         if stripped and _HEADING.match(line) and start is not None:

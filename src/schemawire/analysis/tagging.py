@@ -50,19 +50,21 @@ class Word:
 class _State:
     """What has been seen of the clause so far.
 
-    `finite`: a finite verb stands in it. `fresh`: the phrase being read follows a boundary, so it may be a new subject.
+    `finite`: a finite verb stands in it; `modal`: with can or must; `relative`: a relative clause is open.
+    `fresh`: the phrase being read follows a boundary, so it may be a new subject.
     """
 
     def __init__(self) -> None:
         self.finite = False
         self.fresh = True
         self.expects_base = False
+        self.relative = self.modal = False
         self.previous: Word | None = None
 
     def see(self, word: Word) -> None:
         match word.tag:
             case "rel" | "sub":
-                self.finite, self.fresh = False, True
+                self.finite, self.fresh, self.relative, self.modal = False, True, word.tag == "rel", False
             case "conj":
                 self.fresh = True
             case "punct":
@@ -70,6 +72,7 @@ class _State:
                 self.fresh = True
             case "be" | "have" | "do" | "modal":
                 self.finite, self.fresh = True, False
+                self.modal = self.modal or word.tag == "modal"
             case "verb":
                 self.finite = word.form == "ing" or word.lemma not in _CAUSATIVE
                 self.fresh = not self.finite
@@ -92,11 +95,26 @@ def tag_words(tokens: Sequence[Token], lexicon: Lexicon) -> tuple[Word, ...]:
         word = _classify(token, following, state, lexicon)
         state.see(word)
         words.append(word)
+    return _guess_verb(words, lexicon)
+
+
+def _guess_verb(words: list[Word], lexicon: Lexicon) -> tuple[Word, ...]:
+    """Return the words with an unknown verb guessed: "keepers groom animals" has no other."""
+    if any(word.tag in ("verb", "be", "have", "modal", "rel") or word.lower == ":" for word in words):
+        return tuple(words)
+    for index in range(1, len(words) - 1):
+        before, word, after = words[index - 1 : index + 2]
+        between = before.tag == word.tag == "noun" and is_plural(before.lower) and not is_plural(word.lower)
+        if between and (after.tag == "det" or (after.tag == "noun" and is_plural(after.lower))):
+            words[index] = Word(word.token, "verb", word.lower, "base")
+            break
     return tuple(words)
 
 
 def _classify(token: Token, following: str, state: _State, lexicon: Lexicon) -> Word:
     form = lexicon.verbs.forms.get(token.lower)
+    if lexicon.grammar.is_in(token.lower, "required_words") and following != "to":
+        return Word(token, "adj", token.lower)
     if form is not None and _is_verb(form, following, state, lexicon):
         return Word(token, "verb", form.lemma, form.form)
     tag = _closed_tag(token, following, state, lexicon)
@@ -178,8 +196,10 @@ def _is_base_verb(form: VerbForm, following: str, state: _State, lexicon: Lexico
         return previous.tag in ("conj", "punct", "verb") and following not in (".", ")", "")
     subject = previous.lower in _BASE_PERSON or (previous.tag == "noun" and is_plural(previous.lower))
     if not subject:
-        if previous.tag not in ("conj", "punct") or form.lemma in lexicon.verbs.ambiguous:
+        if previous.tag not in ("conj", "punct") or (form.lemma in lexicon.verbs.ambiguous and not state.modal):
             return False
+        if state.modal and following in ("on", "to", "for", "in"):
+            return True
         return form.lemma in lexicon.grammar.request_verbs or _starts_phrase(following, lexicon)
     if form.lemma not in lexicon.verbs.ambiguous:
         return True
@@ -197,10 +217,12 @@ def _is_third_person(form: VerbForm, following: str, state: _State, lexicon: Lex
         return False
     if form.lemma not in lexicon.verbs.ambiguous:
         return True
-    if previous.lower in (")", ","):
+    if previous.lower in (")", ",") and not state.relative:
         return False
     phrase = _starts_phrase(following, lexicon) or lexicon.grammar.is_in(following, "prepositions")
-    return (not state.finite or state.fresh) and (phrase or (following.isalpha() and not state.finite))
+    return (not state.finite or state.fresh or state.relative) and (
+        phrase or (following.isalpha() and not state.finite)
+    )
 
 
 def _is_past_verb(following: str, state: _State, lexicon: Lexicon) -> bool:
@@ -209,7 +231,7 @@ def _is_past_verb(following: str, state: _State, lexicon: Lexicon) -> bool:
         return False
     if previous.tag in ("be", "have", "neg") or (previous.tag in ("conj", "punct") and state.expects_base):
         return True
-    if previous.tag in ("conj", "punct") and following in ("by", "to", "from", "in", "on", "as", "at", "for", "."):
+    if previous.tag in ("conj", "punct") and following in ("by", "to", "from", "in", "on", "as", "at", "for"):
         return state.finite
     if previous.tag not in _SUBJECT_ENDS and previous.lower != ")":
         return previous.tag == "verb" and previous.form == "past"

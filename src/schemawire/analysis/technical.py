@@ -52,7 +52,7 @@ def _reference_words(
     link: LinkDraft, holder: EntityName, referenced: EntityName, draft: SchemaDraft
 ) -> tuple[str, ...]:
     if link.source == link.target:
-        return (*_self_role(link), "id")
+        return (*_self_role(link, draft), "id")
     if link.role and referenced == link.target:
         return (*link.role, "id")
     agent = draft.lexicon.verbs.agents.get(link.verb)
@@ -61,12 +61,12 @@ def _reference_words(
     return (*referenced, "id")
 
 
-def _self_role(link: LinkDraft) -> tuple[str, ...]:
-    """ "A category has a parent category" is held as `parent_id`, "an employee manages employees" as `manager_id`."""
+def _self_role(link: LinkDraft, draft: SchemaDraft) -> tuple[str, ...]:
+    """Return what a self reference is called: `parent` of a parent category, `manager` of managed employees."""
     role = tuple(word for word in link.role if word not in link.target)
     if role and not role[0].startswith("sub") and not (link.target_quantity or MANY).is_many:
         return role
-    return ("parent",) if link.is_plain else (_doer(link.verb),)
+    return ("parent",) if link.is_plain else (draft.lexicon.verbs.agents.get(link.verb) or _doer(link.verb),)
 
 
 def _doer(verb: str) -> str:
