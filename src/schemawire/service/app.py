@@ -10,19 +10,19 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import compile_path
 
-from schemawire import __version__
+from schemawire._version import __version__
 from schemawire.analysis import Analyser, OfflineAnalyser
 from schemawire.errors import ConfigurationInvalid
 from schemawire.protocol.paths import API_ROOT, PROJECT_ID_FIX, is_project_id
 from schemawire.service.backend import Backend
-from schemawire.service.dispatch import SqlDispatcher
+from schemawire.service.dispatch import DispatchOptions, SqlDispatcher
 from schemawire.service.frontier import Frontier
 from schemawire.service.keyring import KeyRing
 from schemawire.service.metrics import new_registry
 from schemawire.service.openapi import describe
 from schemawire.service.refusals import RequestRefused
 from schemawire.service.routes import ROUTERS
-from schemawire.service.store import SqliteStore, Store
+from schemawire.service.store import SqliteOptions, SqliteStore, Store
 from schemawire.service.submissions import Worker, describe_failure
 from schemawire.settings.service import ServiceSettings
 
@@ -42,29 +42,35 @@ def build_backend(
     settings: ServiceSettings, *, store: Store | None = None, analyser: Analyser | None = None
 ) -> Backend:
     """Return the parts of a service, joined and not yet started."""
-    store = store or open_store(settings.database_url)
+    store = store or open_store(settings)
     analyser = analyser or OfflineAnalyser()
     return Backend(
         store=store,
-        dispatcher=SqlDispatcher(store, Worker(analyser), describe=describe_failure),
+        dispatcher=SqlDispatcher(
+            store,
+            Worker(analyser),
+            options=DispatchOptions(concurrency=settings.operation_concurrency, lease=settings.operation_lease),
+            describe=describe_failure,
+        ),
         analyser=analyser,
         keys=KeyRing(store, settings.admin_key),
     )
 
 
-def open_store(database_url: str) -> Store:
-    """Return the store that a database address names.
+def open_store(settings: ServiceSettings) -> Store:
+    """Return the store that the settings name, not yet started.
 
     Raises:
         ConfigurationInvalid: there is no store for such an address.
     """
-    prefix = "sqlite:///"
-    if not database_url.startswith(prefix):
+    scheme, _, path = settings.database_url.partition(":///")
+    if scheme != "sqlite":
         raise ConfigurationInvalid(
-            f"SCHEMAWIRE_DATABASE_URL {database_url.partition(':')[0][:20]!r} is not a database that is supported",
-            fix=f"Use {prefix}PATH.",
+            f"SCHEMAWIRE_DATABASE_URL names a database of kind {scheme[:20]!r}, which is not supported",
+            fix="Use sqlite:///PATH.",
         )
-    return SqliteStore(database_url.removeprefix(prefix))
+    options = SqliteOptions(readers=settings.database_readers, max_waiting_writes=settings.max_waiting_writes)
+    return SqliteStore(path, options=options)
 
 
 def build_app(backend: Backend) -> FastAPI:
@@ -73,6 +79,7 @@ def build_app(backend: Backend) -> FastAPI:
         title="schemawire",
         version=__version__,
         summary="Typed, versioned domain schemas.",
+        openapi_url=None,  # routes/description.py serves it
         docs_url=None,  # the stock page loads scripts from elsewhere
         redoc_url=None,
         redirect_slashes=False,

@@ -6,7 +6,7 @@ from typing import Literal
 
 from sqlalchemy import Connection, text
 
-from schemawire import __version__
+from schemawire._version import __version__
 from schemawire.protocol.messages import Dependency, HealthReply
 from schemawire.service.backend import Backend
 

@@ -11,6 +11,7 @@ import uvicorn
 from schemawire.errors import ConfigurationInvalid
 from schemawire.service.app import build_app, build_backend
 from schemawire.service.backend import DRAIN_TIMEOUT, Backend
+from schemawire.service.store import list_keys
 from schemawire.settings.service import ServiceSettings
 
 KEEP_ALIVE = 75
@@ -26,7 +27,7 @@ async def serve(settings: ServiceSettings, *, on_ready: Callable[[], None] | Non
         on_ready: called once, when requests are accepted.
 
     Raises:
-        ConfigurationInvalid: nobody can listen at that address and port.
+        ConfigurationInvalid: nobody can listen at that address and port, or there is no key to use the service with.
         StoreLocked: another process has the database open.
         StoreUnavailable: the database cannot be opened.
 
@@ -37,6 +38,7 @@ async def serve(settings: ServiceSettings, *, on_ready: Callable[[], None] | Non
     try:
         # Not in uvicorn's lifespan: that would turn the reason why a store does not open into an exit code.
         async with backend.running():
+            await _require_a_key(settings, backend)
             server = _Server(backend, on_ready)
             with server.stopped_by_signals():
                 await server.serve(sockets=[listener])
@@ -44,10 +46,18 @@ async def serve(settings: ServiceSettings, *, on_ready: Callable[[], None] | Non
         listener.close()
 
 
+async def _require_a_key(settings: ServiceSettings, backend: Backend) -> None:
+    if settings.admin_key is None and not await backend.store.read(list_keys):
+        raise ConfigurationInvalid(
+            "there is no API key, so nobody could use the service",
+            fix="Set SCHEMAWIRE_ADMIN_KEY to 32 random characters.",
+        )
+
+
 def _listen(host: str, port: int) -> socket.socket:
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        return socket.create_server(address[:2], family=family, backlog=BACKLOG)  # type: ignore[arg-type]  # (host, port)
+        return socket.create_server(address[:2], family=family, backlog=BACKLOG)
     except OSError as error:
         raise ConfigurationInvalid(
             f"cannot listen at {host}:{port}: {error.strerror or error}",
@@ -81,7 +91,7 @@ class _Server(uvicorn.Server):
             self._on_ready()
 
     @contextmanager
-    def capture_signals(self) -> Iterator[None]:  # type: ignore[override]  # the same kind of context
+    def capture_signals(self) -> Iterator[None]:
         """Leave signals to `stopped_by_signals`."""
         yield
 

@@ -1,11 +1,23 @@
 """The HTTP interface, one file per resource; each handler reads the request, calls a use case and answers."""
 
-from schemawire.service.routes import analyze, batch, health, keys, metrics, operations, projects, stream, versions
+from schemawire.service.routes import (
+    analyze,
+    batch,
+    description,
+    health,
+    keys,
+    metrics,
+    operations,
+    projects,
+    stream,
+    versions,
+)
 
 ROUTERS = (
     # Fixed paths come first: `/metrics` must not be taken for a project.
     health.router,
     metrics.router,
+    description.router,
     batch.router,
     operations.router,
     keys.router,

@@ -85,8 +85,10 @@ def _send(operation: Operation) -> Response:
 
 
 def _state_of(text: str | None) -> OperationState | None:
+    if text is None:
+        return None
     try:
-        return None if text is None else OperationState(text)
+        return OperationState(text)
     except ValueError:
         raise RequestRefused(
             "invalid_request", f"state: {text[:40]!r} is not a state.", fix=f"Use one of {STATES}."
