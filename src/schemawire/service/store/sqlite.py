@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -199,14 +199,20 @@ class _OpenFile:
         self._write_engine = _engine(path, "BEGIN IMMEDIATE", _tune_writer, size=1)
         self._read_engine = _engine(path, "BEGIN", _tune_reader, size=options.readers)
         try:
-            self._conn = self._write_engine.connect()
-            with self._conn.begin():
-                self.store_id = migrate(self._conn, now=now)
+            self._conn, self.store_id = self._connect_writer(now)
         except SQLAlchemyError as error:
-            self._write_engine.dispose()
             raise StoreUnavailable(f"{str(path)!r} cannot be used as a database: {error}") from error
         self.threads = ThreadPoolExecutor(options.readers, thread_name_prefix="schemawire-reader")
         self.writer = GroupWriter(self._conn, max_waiting=options.max_waiting_writes, max_group=options.max_group)
+
+    def _connect_writer(self, now: float) -> tuple[Connection, str]:
+        with ExitStack() as undo:
+            undo.callback(self._write_engine.dispose)
+            conn = undo.enter_context(self._write_engine.connect())
+            with conn.begin():
+                store_id = migrate(conn, now=now)
+            undo.pop_all()
+        return conn, store_id
 
     def read(self, work: Callable[[Connection], T]) -> T:
         try:

@@ -5,9 +5,11 @@ Knows nothing of what a work does, nor of how the database was opened.
 
 import asyncio
 import queue
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -179,12 +181,20 @@ class GroupWriter:
 
     def _fail(self, group: list[_Job], error: BaseException) -> None:
         self.counts.failed_commits += 1
+        self._roll_back()
         causes = [job.error for job in group if isinstance(job.error, StoreUnavailable)]
         cause = causes[-1].__cause__ if causes else getattr(error, "orig", error)
         for job in group:
             refusal = StoreUnavailable(f"the write could not be made durable: {cause}", retry_after=1.0)
             refusal.__cause__ = error
             job.error = refusal
+
+    def _roll_back(self) -> None:
+        """End a transaction that a failed COMMIT has left open, of which SQLAlchemy no longer knows."""
+        raw = self._conn.connection.dbapi_connection
+        if raw is not None and raw.in_transaction:
+            with suppress(sqlite3.Error):  # the next BEGIN fails then, and says why to whoever comes next
+                raw.rollback()
 
     def _answer(self, group: list[_Job]) -> None:
         self.counts.writes += len(group)

@@ -1,0 +1,19 @@
+"""A real store in a file of its own, with a check that it leaves no thread behind."""
+
+import threading
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from schemawire.service.store import SqliteStore
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
+    """An open store."""
+    opened = SqliteStore(tmp_path / "schemas.db")
+    await opened.start()
+    yield opened
+    await opened.close()
+    assert [thread.name for thread in threading.enumerate() if thread.name.startswith("schemawire")] == []
