@@ -38,7 +38,7 @@ def merge(overlay: Overlay, operation: MergeSchema, pointer: str) -> list[Key]:
     """Add what is missing; an entity that is there may only gain fields, indexes and rules.
 
     What the merged schema leaves unsaid is no conflict, and descriptions, ids and extensions are filled in where they
-    are missing. The header stays.
+    are missing. The header stays, unless there is nothing yet that it could be the header of.
 
     Raises:
         SchemaInvalid: something is there with other content; one issue per conflict, naming both sides.
@@ -55,6 +55,8 @@ def merge(overlay: Overlay, operation: MergeSchema, pointer: str) -> list[Key]:
                 issues.extend(issue.under(place + pointer_to(collection, position)) for issue in found)
             merged.append(element if there is None else _merged(there, element))
     refuse(issues)
+    if not any(overlay.count(kind) for kind in ELEMENT_KINDS):
+        overlay.set_header(schema.header())
     return [key for element in merged for key in overlay.put(element)]
 
 
