@@ -269,6 +269,37 @@ async def test_manual_control_is_announced() -> None:
     ]
 
 
+@virtual_time
+async def test_a_caller_can_look_before_it_leaps() -> None:
+    """Asking whether a call would be refused takes no permit, so a balancer may ask before it chooses."""
+    breaker = await opened()
+    assert breaker.would_refuse(0.0)
+    assert breaker.retry_after(10.0) == 20.0
+    assert not breaker.would_refuse(30.0)
+    await asyncio.sleep(30)
+    probe = asyncio.ensure_future(breaker(Work(answer(after=1.0))))
+    await settle()
+    assert breaker.would_refuse(30.0)
+    await probe
+    assert not breaker.would_refuse(31.0)
+    breaker.force_open()
+    assert breaker.would_refuse(1e9)
+    assert breaker.retry_after(0.0) is None
+
+
+async def test_a_block_is_left_in_the_task_that_entered_it() -> None:
+    """Leaving it elsewhere is refused with words, and the task that entered can still leave it."""
+    breaker = CircuitBreaker(name="orders")
+
+    async def leave() -> None:
+        await breaker.__aexit__(None, None, None)
+
+    async with breaker:
+        with pytest.raises(RuntimeError, match="'orders' was entered in another task"):
+            await asyncio.ensure_future(leave())
+    assert breaker.statistics().calls == 1
+
+
 async def test_it_shows_its_state_and_options() -> None:
     """`describe` names the state and the options in force."""
     breaker = CircuitBreaker(name="orders")

@@ -54,8 +54,8 @@ class BulkheadStatistics:
 class Bulkhead(Standalone):
     """Admits a bounded number of calls at once, first come, first served.
 
-    Invariants: `_in_flight` ≤ `max_concurrent`, unless the options were lowered while calls run; a waiter is in
-    `_waiters` or its future is done, never both; a future with a result *is* a permit, counted in `_in_flight`; nobody
+    Invariants: `_in_flight` ≤ `max_concurrent`, unless the options were lowered while calls run; a future with a result
+    *is* a place, counted in `_in_flight` from the moment it is handed over, so nobody can overtake its owner; nobody
     waits while there is room.
 
     Args:
@@ -96,7 +96,7 @@ class Bulkhead(Standalone):
         """
 
         async def admitted(context: Context) -> R:
-            if self._waiters or self._in_flight >= self._options.max_concurrent:
+            if self._in_flight >= self._options.max_concurrent:
                 await self._wait(context.deadline, context)
             else:
                 self._in_flight += 1
@@ -121,7 +121,7 @@ class Bulkhead(Standalone):
             QueueFull: the queue is full, or waiting in it took too long.
             DeadlineExceeded: the inherited deadline came first.
         """
-        if self._waiters or self._in_flight >= self._options.max_concurrent:
+        if self._in_flight >= self._options.max_concurrent:
             await self._wait(current_deadline(), None)
         else:
             self._in_flight += 1
