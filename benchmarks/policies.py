@@ -14,18 +14,29 @@ from dataclasses import dataclass
 from time import perf_counter
 
 from schemawire.resilience import (
+    AdaptiveLimit,
+    Balance,
     Bulkhead,
+    Chaos,
     CircuitBreaker,
     Context,
     Deadline,
+    Fallback,
     Handler,
+    Hedge,
+    HedgeConfig,
     Layers,
     Pipeline,
     Policy,
+    RateLimit,
+    RateLimitConfig,
     Retry,
     RetryBudget,
+    SingleFlight,
+    Throttle,
     TimeLimiter,
 )
+from schemawire.resilience.endpoint_state import EndpointState
 
 Call = Callable[[], Awaitable[object]]
 
@@ -57,6 +68,40 @@ def default_layers() -> Layers:
     )
 
 
+def generous_rate() -> RateLimit:
+    """Return a rate limit that nothing here reaches."""
+    return RateLimit(RateLimitConfig(rate=1e9, burst=1_000_000))
+
+
+def endpoints(count: int) -> Balance:
+    """Return a balancer over `count` endpoints."""
+    return Balance(f"http://10.0.0.{number}:8084" for number in range(count))
+
+
+def all_layers() -> Layers:
+    """Return every layer, each in its place."""
+    budget = RetryBudget()
+    return Layers(
+        deadline=Deadline(),
+        fallback=Fallback(lambda context, error: None),
+        flight=SingleFlight(),
+        admission=Throttle(),
+        rate=generous_rate(),
+        hedge=Hedge(HedgeConfig(delay=1.0), budget=budget),
+        retry=Retry(budget=budget),
+        pick=endpoints(3),
+        breaker=CircuitBreaker(),
+        limit=AdaptiveLimit(),
+        bulkhead=Bulkhead(),
+        timeout=TimeLimiter(),
+    )
+
+
+def one_endpoint() -> EndpointState:
+    """Return the record of one endpoint."""
+    return EndpointState("http://10.0.0.1:8084", weight=1.0, group=0, decay=10.0)
+
+
 def alone(name: str, policy: Policy, goal: float) -> Case:
     """Return the case of one policy around a call that has its context already."""
     handler: Handler[int] = policy.bind(innermost)
@@ -77,7 +122,20 @@ def cases() -> Iterator[Case]:
     yield alone("circuit breaker", CircuitBreaker(), 3.0)
     yield alone("bulkhead", Bulkhead(), 3.0)
     yield alone("attempt timeout", TimeLimiter(), 3.0)
+    yield alone("rate limit", generous_rate(), 3.0)
+    yield alone("adaptive limit", AdaptiveLimit(), 3.0)
+    yield alone("throttle", Throttle(), 3.0)
+    yield alone("hedge, measured delay", Hedge(), 3.0)
+    yield alone("hedge, fixed delay", Hedge(HedgeConfig(delay=1.0)), 3.0)
+    yield alone("single flight, no key", SingleFlight(), 3.0)
+    yield alone("fallback", Fallback(lambda context, error: None), 3.0)
+    yield alone("balance, 3 endpoints", endpoints(3), 3.0)
+    yield alone("balance, 100 endpoints", endpoints(100), 3.0)
+    yield alone("chaos, all rates 0", Chaos(), 3.0)
+    keyed = SingleFlight().bind(innermost)
+    yield Case(name="single flight, keyed", call=lambda: keyed(Context(key="k")))
     yield alone("default pipeline", pipeline, 15.0)
+    yield alone("all layers", Pipeline(all_layers()), 25.0)
     yield Case(name="await pipeline(call)", call=lambda: pipeline(work), goal=15.0)
 
 
@@ -138,13 +196,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--calls", type=int, default=5_000, help="calls per round and case")
     parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--growth-calls", type=int, default=20_000, help="calls of the growth test")
     arguments = parser.parse_args()
     measured = list(cases())
     print_table(measured, asyncio.run(fastest(measured, calls=arguments.calls, rounds=arguments.rounds)))
     print()
-    for name, make in (("breaker", CircuitBreaker), ("bulkhead", Bulkhead), ("retry budget", RetryBudget)):
+    kept: tuple[tuple[str, Callable[[], object]], ...] = (
+        ("breaker", CircuitBreaker),
+        ("bulkhead", Bulkhead),
+        ("retry budget", RetryBudget),
+        ("adaptive limit", AdaptiveLimit),
+        ("rate limit", RateLimit),
+        ("endpoint", one_endpoint),
+    )
+    for name, make in kept:
         print(f"{name:24}{bytes_each(make):12.0f} bytes each")
-    print(f"{'default pipeline':24}{growth(Pipeline(default_layers()), 20_000):12.0f} bytes more after 20 000 calls")
+    for name, layers in (("default pipeline", default_layers()), ("all layers", all_layers())):
+        grown = growth(Pipeline(layers), arguments.growth_calls)
+        print(f"{name:24}{grown:12.0f} bytes more after {arguments.growth_calls} calls")
 
 
 if __name__ == "__main__":

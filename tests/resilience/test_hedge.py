@@ -1,6 +1,7 @@
 """Hedging: when a second attempt starts, who wins, and what becomes of the losers."""
 
 import asyncio
+from contextvars import ContextVar
 
 import pytest
 
@@ -58,6 +59,57 @@ async def test_hedges_follow_each_other_up_to_the_maximum() -> None:
     hedge = Hedge(HedgeConfig(delay=1.0, max_hedges=3))
     assert await hedge(dependency) == "fourth"
     assert [call.at for call in dependency.calls] == [0.0, 1.0, 2.0, 3.0]
+
+
+@virtual_time
+async def test_one_timer_serves_every_call_at_its_own_time() -> None:
+    """However calls begin and end, and even when the delay shrinks, each slow one is hedged exactly on time."""
+    hedge = Hedge(HedgeConfig(delay=4.0))
+    begins: dict[str, list[float]] = {}
+
+    async def call(name: str, start: float, takes: float) -> None:
+        await asyncio.sleep(start)
+        times = begins.setdefault(name, [])
+
+        async def work() -> None:
+            times.append(now() - start)
+            await asyncio.sleep(takes)
+
+        await hedge(work)
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(call("first", 0.0, 9.0))
+        group.create_task(call("quick", 1.0, 0.5))
+        group.create_task(call("second", 1.5, 9.0))
+        await asyncio.sleep(2.0)
+        hedge.replace_options(HedgeConfig(delay=1.0))
+        group.create_task(call("hasty", 0.0, 9.0))
+        await asyncio.sleep(0)
+    assert {name: times[1:] for name, times in begins.items()} == {
+        "first": [4.0],
+        "quick": [],
+        "second": [4.0],
+        "hasty": [3.0],
+    }
+
+
+@virtual_time
+async def test_a_hedge_sees_the_callers_context_variables() -> None:
+    """A hedge runs with the variables of its own call, although another call may have set the timer."""
+    who: ContextVar[str] = ContextVar("who")
+    hedge = Hedge(HedgeConfig(delay=1.0))
+    seen: list[str] = []
+
+    async def work() -> None:
+        seen.append(who.get())
+        await asyncio.sleep(5.0)
+
+    async def call(name: str) -> None:
+        who.set(name)
+        await hedge(work)
+
+    await asyncio.gather(call("one"), call("two"))
+    assert seen == ["one", "two", "one", "two"]
 
 
 @virtual_time
