@@ -92,9 +92,10 @@ def entities(draw: st.DrawFn, name: str, names: list[str], enums: list[str]) -> 
     own = [{"name": "id", "type": "uuid", "primaryKey": True}, *(draw(fields(field, names, enums)) for field in chosen)]
     document: Document = {"name": name, "fields": own}
     _optional(draw, document, "description", words)
-    if chosen and draw(st.booleans()):
+    has_index, has_rule = draw(st.booleans()), draw(st.booleans())
+    if chosen and has_index:
         document["indexes"] = [{"fields": [draw(st.sampled_from(chosen)), "id"], "unique": draw(st.booleans())}]
-    if chosen and draw(st.booleans()):
+    if chosen and has_rule:
         document["rules"] = [{"name": "own", "kind": "check", "expression": _about(draw, chosen)}]
     return document
 
@@ -116,8 +117,8 @@ def schema_documents(draw: st.DrawFn) -> Document:
     ]
     document["relationships"] = [draw(relationships(name, names)) for name in _some(draw, RELATIONSHIP_NAMES) if names]
     document["rules"] = [draw(rules(name, names)) for name in _some(draw, RULE_NAMES)]
-    heir = draw(st.booleans())
-    if names and heir:
+    has_heir = draw(st.booleans())
+    if names and has_heir:
         own = [{"name": "extra", "type": "text"}]
         document["entities"].append(
             {"name": "Heir", "extends": names[0], "fields": own, "indexes": [{"fields": ["id"]}]}
@@ -160,17 +161,22 @@ schemas: st.SearchStrategy[DomainSchema] = schema_documents().map(parse_schema).
 
 
 @st.composite
-def operation_documents(draw: st.DrawFn) -> Document:
-    """Return a well-formed operation that may or may not fit a schema."""
+def operation_documents(draw: st.DrawFn, schema: DomainSchema | None = None) -> Document:
+    """Return a well-formed operation that may or may not fit a schema; with one, it names mostly what is there."""
     target = draw(st.sampled_from(["entity", "field", "relationship", "enum", "rule"]))
     verb = draw(st.sampled_from(["create", "update", "rename", "delete"]))
-    name = draw(_name_of(target))
-    data: Document = {"name": name}
+    data: Document = {"name": draw(_name_of(target))}
     if target == "field" or (target == "rule" and draw(st.booleans())):
         data["entity"] = draw(st.sampled_from([*ENTITY_NAMES, "Heir"]))
+    there = _there(schema, target) if schema else []
+    if there and verb != "create" and draw(st.integers(0, 5)):
+        data = draw(st.sampled_from(there))
+    elif schema and schema.entities and target == "field":
+        data["entity"] = draw(st.sampled_from([entity.name for entity in schema.entities]))
+    name = data["name"]
     match verb:
         case "create":
-            data |= draw(_creation(target, name))
+            data |= draw(_creation(target, name, schema))
         case "update":
             data |= draw(_patch(target))
         case "rename":
@@ -178,6 +184,23 @@ def operation_documents(draw: st.DrawFn) -> Document:
         case "delete" if target == "entity":
             data["cascade"] = draw(st.booleans())
     return {"operation": f"{verb}_{target}", "data": data}
+
+
+def _there(schema: DomainSchema, target: str) -> list[Document]:
+    """Return how the things of a schema are named in operations."""
+    match target:
+        case "field":
+            return [{"entity": entity.name, "name": part.name} for entity in schema.entities for part in entity.fields]
+        case "rule":
+            own = [{"entity": entity.name, "name": rule.name} for entity in schema.entities for rule in entity.rules]
+            top = [{"name": rule.name} | ({"entity": rule.entity} if rule.entity else {}) for rule in schema.rules]
+            return own + top
+        case "entity":
+            return [{"name": entity.name} for entity in schema.entities]
+        case "enum":
+            return [{"name": enum.name} for enum in schema.enums]
+        case _:
+            return [{"name": relationship.name} for relationship in schema.relationships]
 
 
 def _name_of(target: str) -> st.SearchStrategy[str]:
@@ -191,20 +214,20 @@ def _name_of(target: str) -> st.SearchStrategy[str]:
     return st.sampled_from(pools[target])
 
 
-def _creation(target: str, name: str) -> st.SearchStrategy[Document]:
+def _creation(target: str, name: str, schema: DomainSchema | None) -> st.SearchStrategy[Document]:
+    known = [entity.name for entity in schema.entities] if schema else list(ENTITY_NAMES)
+    enums = [enum.name for enum in schema.enums] if schema else list(ENUM_NAMES)
     match target:
         case "entity":
-            return entities(name, list(ENTITY_NAMES), list(ENUM_NAMES))
+            return entities(name, [*known, name], enums)
         case "field":
-            return fields(name, list(ENTITY_NAMES), list(ENUM_NAMES))
+            return fields(name, known, enums)
         case "relationship":
-            return relationships(name, list(ENTITY_NAMES))
+            return relationships(name, known or ["Fresh"])
         case "enum":
             return st.just({"values": ["a", "b"]})
         case _:
-            return rules(name, list(ENTITY_NAMES)).map(
-                lambda rule: {"kind": rule["kind"], "expression": rule["expression"]}
-            )
+            return rules(name, known).map(lambda rule: {"kind": rule["kind"], "expression": rule["expression"]})
 
 
 def _patch(target: str) -> st.SearchStrategy[Document]:
@@ -230,6 +253,15 @@ def _patch(target: str) -> st.SearchStrategy[Document]:
 
 operations: st.SearchStrategy[Operation] = operation_documents().map(parse_operation)
 """Well-formed operations, many of which do not fit the schema at hand."""
+
+
+@st.composite
+def edits(draw: st.DrawFn, max_size: int = 5) -> tuple[DomainSchema, list[Operation]]:
+    """Return a valid schema and operations, most of which fit it."""
+    schema = draw(schemas)
+    documents = draw(st.lists(operation_documents(schema), max_size=max_size))
+    return schema, [parse_operation(document) for document in documents]
+
 
 _paths = st.lists(st.sampled_from([*FIELD_NAMES, "date", "length", "matches", "old"]), min_size=1, max_size=3)
 _leaves: st.SearchStrategy[Expression] = st.one_of(
@@ -262,6 +294,7 @@ expressions: st.SearchStrategy[Expression] = st.recursive(_leaves, _compound, ma
 
 __all__ = [
     "Document",
+    "edits",
     "entities",
     "expressions",
     "extension_values",

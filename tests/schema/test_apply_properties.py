@@ -1,8 +1,7 @@
 """Properties of applying operations, over generated schemas and operations."""
 
 from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from tests.schema.strategies import operations, schemas
+from tests.schema.strategies import edits, schemas
 
 from schemawire.errors import SchemaInvalid
 from schemawire.schema import (
@@ -22,6 +21,8 @@ from schemawire.schema import (
     schema_digest,
 )
 
+Edit = tuple[DomainSchema, list[Operation]]
+
 relaxed = settings(
     deadline=None, max_examples=120, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
 )
@@ -33,9 +34,10 @@ def is_valid(schema: DomainSchema) -> bool:
 
 
 @relaxed
-@given(schemas, st.lists(operations, max_size=4))
-def test_apply_never_leaves_an_invalid_schema(schema: DomainSchema, steps: list[Operation]) -> None:
+@given(edits(max_size=4))
+def test_apply_never_leaves_an_invalid_schema(edit: Edit) -> None:
     """What `apply` accepts passes the check of the whole document, though it looked at the touched part alone."""
+    schema, steps = edit
     try:
         result = apply_to_schema(schema, steps)
     except SchemaInvalid:
@@ -44,9 +46,10 @@ def test_apply_never_leaves_an_invalid_schema(schema: DomainSchema, steps: list[
 
 
 @relaxed
-@given(schemas, st.lists(operations, max_size=6))
-def test_incremental_digest_equals_the_one_from_scratch(schema: DomainSchema, steps: list[Operation]) -> None:
+@given(edits(max_size=6))
+def test_incremental_digest_equals_the_one_from_scratch(edit: Edit) -> None:
     """A digest index that follows the changes gives the digest of the resulting document."""
+    schema, steps = edit
     changes = apply_each(MemoryView(schema), steps)
     good = [step for step, outcome in zip(steps, changes.outcomes, strict=True) if outcome.error is None]
     index = DigestIndex(schema.header(), schema.elements())
@@ -60,9 +63,10 @@ def test_incremental_digest_equals_the_one_from_scratch(schema: DomainSchema, st
 
 
 @relaxed
-@given(schemas, st.lists(operations, max_size=5))
-def test_one_by_one_outcome_equals_applying_the_good_ones_alone(schema: DomainSchema, steps: list[Operation]) -> None:
+@given(edits(max_size=5))
+def test_one_by_one_outcome_equals_applying_the_good_ones_alone(edit: Edit) -> None:
     """An operation that fails leaves no trace for those after it, and the renamed keep their places."""
+    schema, steps = edit
     changes = apply_each(MemoryView(schema), steps)
     overlay = Overlay(MemoryView(schema))
     result = schema
@@ -84,9 +88,10 @@ def test_diff_then_apply_reproduces_the_target(old: DomainSchema, new: DomainSch
 
 
 @relaxed
-@given(schemas, st.lists(operations, max_size=3))
-def test_diff_of_an_edited_schema_reproduces_the_edit(schema: DomainSchema, steps: list[Operation]) -> None:
+@given(edits(max_size=3))
+def test_diff_of_an_edited_schema_reproduces_the_edit(edit: Edit) -> None:
     """Close schemas, with renamings between them, are where a diff has small steps to choose."""
+    schema, steps = edit
     changes = apply_each(MemoryView(schema), steps)
     good = [step for step, outcome in zip(steps, changes.outcomes, strict=True) if outcome.error is None]
     target = schema
@@ -98,9 +103,10 @@ def test_diff_of_an_edited_schema_reproduces_the_edit(schema: DomainSchema, step
 
 
 @relaxed
-@given(schemas, st.lists(operations, max_size=5))
-def test_overlay_shows_what_a_fresh_view_of_the_result_shows(schema: DomainSchema, steps: list[Operation]) -> None:
+@given(edits(max_size=5))
+def test_overlay_shows_what_a_fresh_view_of_the_result_shows(edit: Edit) -> None:
     """Keys, counts and referrers of a view with changes on top are those of the changed schema."""
+    schema, steps = edit
     good = [
         step
         for step, outcome in zip(steps, apply_each(MemoryView(schema), steps).outcomes, strict=True)

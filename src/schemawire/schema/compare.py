@@ -5,15 +5,13 @@ Knows nothing of whether a difference is harmless.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from schemawire.schema.identity import canonical_bytes, same_value
 from schemawire.schema.issues import pointer_to
 from schemawire.schema.matching import align
 from schemawire.schema.model import DomainSchema, Element, Entity, Enum, Field, Index, Part, Rule
-from schemawire.schema.operations import Rename
-
-Named = TypeVar("Named", Field, Rule)
+from schemawire.schema.operations import Rename, Target
 
 _CODES = {
     "relationship_source_cardinality_changed": "relationship_cardinality_changed",
@@ -77,100 +75,101 @@ def _renaming(rename: Rename, new: DomainSchema) -> Difference:
 
 
 def _pointer_of(rename: Rename, new: DomainSchema) -> str:
-    if rename.target in ("field", "rule"):
-        for position, entity in enumerate(new.entities):
-            collection = "fields" if rename.target == "field" else "rules"
-            parts: Sequence[Part] = getattr(entity, collection) if entity.name == rename.entity else ()
-            for inner, part in enumerate(parts):
-                if getattr(part, "name", None) == rename.new_name:
-                    return pointer_to("entities", position, collection, inner, "name")
-    collection = {"entity": "entities", "enum": "enums", "relationship": "relationships"}.get(rename.target, "rules")
-    for position, element in enumerate(getattr(new, collection)):
-        if element.name == rename.new_name and (rename.target != "rule" or element.entity == rename.entity):
-            return pointer_to(collection, position, "name")
+    """Return where the renamed thing's name stands in the new document."""
+    for pointer, part, owner in _named_parts(new, rename.target):
+        if getattr(part, "name", None) == rename.new_name and owner == rename.entity:
+            return pointer + pointer_to("name")
     return ""
 
 
+def _named_parts(schema: DomainSchema, target: Target) -> Iterator[tuple[str, Part, str | None]]:
+    """Yield all things of a kind with their pointers and the entities that they belong to."""
+    if target != "field":
+        collection = schema.COLLECTIONS[target]
+        for position, element in enumerate(getattr(schema, collection)):
+            yield pointer_to(collection, position), element, element.entity if isinstance(element, Rule) else None
+    if target in ("field", "rule"):
+        inner = "fields" if target == "field" else "rules"
+        for position, entity in enumerate(schema.entities):
+            for place, part in enumerate(getattr(entity, inner)):
+                yield pointer_to("entities", position, inner, place), part, entity.name
+
+
+@dataclass(frozen=True, slots=True)
+class _Spot:
+    """Where two versions of one element stand, and what it is called."""
+
+    old: str
+    new: str
+    path: str
+
+
 def _elements(kind: str, collection: str, old: Sequence[Element], new: Sequence[Element]) -> Iterator[Difference]:
-    before = {element.key: element for element in old}
+    before = {element.key: (position, element) for position, element in enumerate(old)}
     after = {element.key for element in new}
-    for position, element in enumerate(old):
-        if element.key not in after:
-            yield _gone(kind, pointer_to(collection, position), element.key, element)
+    for key, (position, element) in before.items():
+        if key not in after:
+            yield _gone(kind, pointer_to(collection, position), key, element)
     for position, element in enumerate(new):
-        former, place = before.get(element.key), pointer_to(collection, position)
+        place = pointer_to(collection, position)
+        former_position, former = before.get(element.key, (0, None))
         if former is None:
             yield _added(kind, place, element.key, element)
         elif former is not element and canonical_bytes(former) != canonical_bytes(element):
             yield from _options(former, element, kind, place, element.key)
-            yield from _inner(former, element, place)
+            yield from _inner(former, element, _Spot(pointer_to(collection, former_position), place, element.key))
 
 
-def _inner(old: Element, new: Element, place: str) -> Iterator[Difference]:
+def _inner(old: Element, new: Element, spot: _Spot) -> Iterator[Difference]:
     match old, new:
         case Entity(), Entity():
-            yield from _parts("field", "fields", old.fields, new.fields, place, new.name)
-            yield from _parts("rule", "rules", old.rules, new.rules, place, new.name)
-            yield from _indexes(old.indexes, new.indexes, place, new.name)
+            yield from _parts("field", _named(old.fields), _named(new.fields), spot)
+            yield from _parts("rule", _named(old.rules), _named(new.rules), spot)
+            yield from _parts("index", _named(old.indexes), _named(new.indexes), spot)
         case Enum(), Enum():
-            yield from _values(old.values, new.values, place, new.name)
+            yield from _values(old.values, new.values, spot)
 
 
-def _parts(
-    what: str, collection: str, old: Sequence[Named], new: Sequence[Named], place: str, owner: str
-) -> Iterator[Difference]:
-    before, after = {part.name: part for part in old}, {part.name for part in new}
-    for position, part in enumerate(old):
-        if part.name not in after:
-            yield _gone(what, place + pointer_to(collection, position), f"{owner}.{part.name}", part)
-    for position, part in enumerate(new):
-        pointer, path = place + pointer_to(collection, position), f"{owner}.{part.name}"
-        former = before.get(part.name)
-        if former is None:
+def _named(parts: Sequence[Field | Rule | Index]) -> dict[str, Part]:
+    """Return parts by name; an index needs none, and one over other fields is another index."""
+    return {
+        part.name or f"({', '.join(part.fields)})" if isinstance(part, Index) else part.name: part for part in parts
+    }
+
+
+def _parts(what: str, old: dict[str, Part], new: dict[str, Part], spot: _Spot) -> Iterator[Difference]:
+    collection = "indexes" if what == "index" else f"{what}s"
+    for position, (name, part) in enumerate(old.items()):
+        if name not in new:
+            yield _gone(what, spot.old + pointer_to(collection, position), f"{spot.path}.{name}", part)
+    for position, (name, part) in enumerate(new.items()):
+        pointer, path = spot.new + pointer_to(collection, position), f"{spot.path}.{name}"
+        if name in old:
+            yield from _options(old[name], part, what, pointer, path)
+        else:
             yield _added(what, pointer, path, part)
-        else:
-            yield from _options(former, part, what, pointer, path)
-    yield from _order(
-        [part.name for part in old], [part.name for part in new], what, place + pointer_to(collection), owner
-    )
+    yield from _order(list(old), list(new), collection, spot)
 
 
-def _indexes(old: Sequence[Index], new: Sequence[Index], place: str, owner: str) -> Iterator[Difference]:
-    """Compare indexes, which need no name: one with other fields is another index."""
-    before, after = ({_index_name(index): index for index in indexes} for indexes in (old, new))
-    for name, index in before.items():
-        if name not in after:
-            yield _gone("index", place + pointer_to("indexes", old.index(index)), f"{owner}.{name}", index)
-    for name, index in after.items():
-        pointer = place + pointer_to("indexes", new.index(index))
-        if name not in before:
-            yield _added("index", pointer, f"{owner}.{name}", index)
-        else:
-            yield from _options(before[name], index, "index", pointer, f"{owner}.{name}")
-    yield from _order(list(before), list(after), "index", place + pointer_to("indexes"), owner)
-
-
-def _index_name(index: Index) -> str:
-    return index.name or f"({', '.join(index.fields)})"
-
-
-def _values(old: Sequence[str], new: Sequence[str], place: str, owner: str) -> Iterator[Difference]:
+def _values(old: Sequence[str], new: Sequence[str], spot: _Spot) -> Iterator[Difference]:
     for position, value in enumerate(old):
         if value not in new:
-            pointer = place + pointer_to("values", position)
-            yield Difference(code="enum_value_removed", pointer=pointer, path=f"{owner}.{value}", before=value)
+            pointer = spot.old + pointer_to("values", position)
+            yield Difference(code="enum_value_removed", pointer=pointer, path=f"{spot.path}.{value}", before=value)
     for position, value in enumerate(new):
         if value not in old:
-            pointer = place + pointer_to("values", position)
-            yield Difference(code="enum_value_added", pointer=pointer, path=f"{owner}.{value}", after=value)
-    yield from _order(list(old), list(new), "enum_value", place + pointer_to("values"), owner)
+            pointer = spot.new + pointer_to("values", position)
+            yield Difference(code="enum_value_added", pointer=pointer, path=f"{spot.path}.{value}", after=value)
+    yield from _order(old, new, "values", spot)
 
 
-def _order(old: list[str], new: list[str], what: str, pointer: str, owner: str) -> Iterator[Difference]:
-    before, after = ([name for name in names if name in old and name in new] for names in (old, new))
+def _order(old: Sequence[str], new: Sequence[str], collection: str, spot: _Spot) -> Iterator[Difference]:
+    kept = set(old) & set(new)
+    before, after = ([name for name in names if name in kept] for names in (old, new))
     if before != after:
-        plural = "indexes" if what == "index" else f"{what}s"
-        yield Difference(code=f"{plural}_reordered", pointer=pointer, path=owner, before=before, after=after)
+        code = "enum_values_reordered" if collection == "values" else f"{collection}_reordered"
+        pointer = spot.new + pointer_to(collection)
+        yield Difference(code=code, pointer=pointer, path=spot.path, before=before, after=after)
 
 
 def _options(old: Part, new: Part, what: str, place: str, path: str) -> Iterator[Difference]:
