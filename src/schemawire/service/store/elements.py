@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Iterator
 from functools import partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, or_, select
 
 from schemawire.schema.model import ELEMENT_KINDS, DomainSchema
 from schemawire.service.store.projects import require_project
@@ -18,6 +18,8 @@ from schemawire.service.store.tables import elements, versions
 
 CHUNK_SIZE = 1_000
 MAX_CHUNK_SIZE = 10_000
+
+_FIND_VERSION = select(versions).where(versions.c.project_id == bindparam("p"), versions.c.version == bindparam("v"))
 
 
 def to_entry(row: Row[Any]) -> VersionEntry:
@@ -42,8 +44,7 @@ def require_row(conn: Connection, project_id: str, version: int) -> VersionEntry
     Raises:
         VersionMissing: there is no such version.
     """
-    here = and_(versions.c.project_id == project_id, versions.c.version == version)
-    row = conn.execute(select(versions).where(here)).one_or_none()
+    row = conn.execute(_FIND_VERSION, {"p": project_id, "v": version}).one_or_none()
     if row is None:
         raise VersionMissing(f"project {project_id!r} has no version {version}")
     return to_entry(row)

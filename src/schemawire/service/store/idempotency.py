@@ -6,7 +6,7 @@ Everything here runs in the transaction of the write itself. Knows nothing of wh
 import json
 from collections.abc import Mapping
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, bindparam, delete, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from schemawire.service.store.records import IdempotencyScope, StoredReply
@@ -17,6 +17,8 @@ RETENTION = 24 * 3600.0
 """Seconds for which a reply is kept."""
 
 _HERE = ("principal", "project_id", "route", "key")
+_FIND = select(idempotency).where(*(idempotency.c[name] == bindparam(name) for name in _HERE))
+_ADD = insert(idempotency)
 
 
 def find_reply(conn: Connection, scope: IdempotencyScope, request_hash: bytes) -> StoredReply | None:
@@ -25,8 +27,7 @@ def find_reply(conn: Connection, scope: IdempotencyScope, request_hash: bytes) -
     Raises:
         KeyReused: the earlier request was another one.
     """
-    query = select(idempotency).where(*(idempotency.c[name] == getattr(scope, name) for name in _HERE))
-    row = conn.execute(query).one_or_none()
+    row = conn.execute(_FIND, {name: getattr(scope, name) for name in _HERE}).one_or_none()
     if row is None:
         return None
     if row.request_hash != request_hash:
@@ -51,7 +52,7 @@ def store_reply(
         "created_at": now,
     }
     try:
-        conn.execute(insert(idempotency).values(**values))
+        conn.execute(_ADD, values)
     except IntegrityError as error:
         raise DuplicateInFlight(retry_after=0.1) from error
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, Row, bindparam, select, update
 
 from schemawire.schema.model import Header
 from schemawire.service.store.records import JsonValue, ProjectHead
@@ -13,6 +13,9 @@ from schemawire.service.store.refusals import ProjectMissing
 from schemawire.service.store.tables import projects
 
 MAX_PAGE = 1_000
+
+# Statements that run with every request are built once: building one costs as much as running it.
+_FIND = select(projects).where(projects.c.project_id == bindparam("p"))
 
 
 def to_head(row: Row[Any]) -> ProjectHead:
@@ -33,7 +36,7 @@ def to_head(row: Row[Any]) -> ProjectHead:
 
 def find_project(conn: Connection, project_id: str, *, include_deleted: bool = False) -> ProjectHead | None:
     """Return the project as it is now, without its elements, or `None`."""
-    row = conn.execute(select(projects).where(projects.c.project_id == project_id)).one_or_none()
+    row = conn.execute(_FIND, {"p": project_id}).one_or_none()
     if row is None or (row.deleted_at is not None and not include_deleted):
         return None
     return to_head(row)

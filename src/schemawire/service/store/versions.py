@@ -7,7 +7,7 @@ import json
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, or_, select, update
+from sqlalchemy import Connection, Row, bindparam, insert, or_, select, update
 
 from schemawire.schema import ELEMENT_KINDS, Change, Changes, DomainSchema, Key, kind_of
 from schemawire.service.store import rows
@@ -20,6 +20,11 @@ from schemawire.service.store.view import SqlView, parse_element
 
 MAX_CONFLICTS = 100
 """How many elements a refusal names at most."""
+
+_LOCK = select(projects).where(projects.c.project_id == bindparam("p")).with_for_update()
+_ADD_VERSION = insert(versions)
+_ADD_PROJECT = insert(projects)
+_MOVE_HEAD = update(projects).where(projects.c.project_id == bindparam("p"))
 
 
 def document_order(schema: DomainSchema) -> list[Key]:
@@ -99,14 +104,14 @@ def write_changes(
     step = VersionStep(conn, project_id, changes, row)
     touched = step.write_rows(order)
     entry = step.entry(note)
-    conn.execute(insert(versions).values(**{column.name: getattr(entry, column.name) for column in versions.c}))
+    conn.execute(_ADD_VERSION, {column.name: getattr(entry, column.name) for column in versions.c})
     _save_head(conn, step, entry, is_new=row is None)
     return Written(entry=entry, changed=True, created=not is_there, rows_touched=touched)
 
 
 def _lock_head(conn: Connection, project_id: str) -> Row[Any] | None:
     """Return the project's row, deleted or not; on engines with parallel writers it stays ours until the commit."""
-    return conn.execute(select(projects).where(projects.c.project_id == project_id).with_for_update()).one_or_none()
+    return conn.execute(_LOCK, {"p": project_id}).one_or_none()
 
 
 def _save_head(conn: Connection, step: VersionStep, entry: VersionEntry, *, is_new: bool) -> None:
@@ -122,9 +127,9 @@ def _save_head(conn: Connection, step: VersionStep, entry: VersionEntry, *, is_n
     }
     if is_new:
         made = {"project_id": entry.project_id, "created_at": entry.created_at, "settings": "{}"}
-        conn.execute(insert(projects).values(**values, **made))
+        conn.execute(_ADD_PROJECT, values | made)
     else:
-        conn.execute(update(projects).where(projects.c.project_id == entry.project_id).values(**values))
+        conn.execute(_MOVE_HEAD, {**values, "p": entry.project_id})
 
 
 def create_project(conn: Connection, project_id: str, schema: DomainSchema, note: WriteNote) -> Written:

@@ -5,12 +5,24 @@ Knows nothing of what the looking is for.
 
 from collections.abc import Iterable
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from schemawire.schema.model import ELEMENT_KINDS, ELEMENT_TYPES, Element, ElementKind, Header
 from schemawire.service.store.projects import default_header, find_project
 from schemawire.service.store.rows import RANK
 from schemawire.service.store.tables import element_references, elements
+
+_BODY = select(elements.c.body).where(
+    elements.c.project_id == bindparam("p"),
+    elements.c.kind_rank == bindparam("r"),
+    elements.c.key == bindparam("k"),
+    elements.c.valid_to.is_(None),
+)
+_REFERRERS = (
+    select(element_references.c.kind_rank, element_references.c.key)
+    .where(element_references.c.project_id == bindparam("p"), element_references.c.refers_to == bindparam("n"))
+    .order_by(element_references.c.kind_rank, element_references.c.key)
+)
 
 
 def parse_element(kind: ElementKind, body: bytes) -> Element:
@@ -46,25 +58,19 @@ class SqlView:
         return self._seen[kind, key]
 
     def _fetch(self, kind: ElementKind, key: str) -> Element | None:
-        query = select(elements.c.body).where(
-            elements.c.project_id == self._project_id,
-            elements.c.kind_rank == RANK[kind],
-            elements.c.key == key,
-            elements.c.valid_to.is_(None),
-        )
-        body = self._fetched[kind].get(key) if kind in self._fetched else self._conn.execute(query).scalar_one_or_none()
+        if kind in self._fetched:
+            body = self._fetched[kind].get(key)
+        else:
+            where = {"p": self._project_id, "r": RANK[kind], "k": key}
+            body = self._conn.execute(_BODY, where).scalar_one_or_none()
         return None if body is None else parse_element(kind, body)
 
     def referrers(self, name: str) -> Iterable[tuple[ElementKind, str]]:
         """Return kind and key of every element whose `references_of` holds this name."""
         if self._head is None:
             return []
-        query = (
-            select(element_references.c.kind_rank, element_references.c.key)
-            .where(element_references.c.project_id == self._project_id, element_references.c.refers_to == name)
-            .order_by(element_references.c.kind_rank, element_references.c.key)
-        )
-        return [(ELEMENT_KINDS[rank], key) for rank, key in self._conn.execute(query)]
+        where = {"p": self._project_id, "n": name}
+        return [(ELEMENT_KINDS[rank], key) for rank, key in self._conn.execute(_REFERRERS, where)]
 
     def keys(self, kind: ElementKind) -> Iterable[str]:
         """Return the keys of all elements of a kind, in the document's order; `get` then knows them all."""
