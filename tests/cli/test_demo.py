@@ -89,7 +89,7 @@ def test_an_interrupted_demo_leaves_no_process_behind(number: signal.Signals, cl
     assert process.stdout is not None
     try:
         for line in process.stdout:
-            if b"stored" in line:
+            if b" stored  " in line:
                 break
         children = children_of(process.pid)
         assert children

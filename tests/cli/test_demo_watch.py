@@ -3,7 +3,7 @@
 import asyncio
 
 from schemawire.cli.demo.watch import CURRENT_PROJECT, Watch
-from schemawire.events import AttemptFinished, BreakerChanged, CallRefused, RetryScheduled
+from schemawire.events import AttemptFinished, BreakerChanged, CallFinished, CallRefused
 
 
 def attempt(outcome: str) -> AttemptFinished:
@@ -31,13 +31,16 @@ async def test_attempts_are_booked_to_the_task_they_belong_to() -> None:
     assert watch.attempts_in_flight == 0
 
 
-def test_retries_refusals_and_failures_are_counted() -> None:
-    """Each event counts as what it is."""
+def test_what_was_sent_again_is_the_attempts_beyond_one_per_call() -> None:
+    """Refusals and failures are counted beside it."""
     watch = Watch(lambda change: None)
-    watch.on_event(RetryScheduled(name="retry", attempt=2, delay=0.1, reason="connection_lost"))
     watch.on_event(CallRefused(name="breaker", policy="breaker", reason="open"))
-    watch.on_event(attempt("failed"))
-    assert (watch.retries, watch.refusals, watch.failed_attempts) == (1, 1, 1)
+    for outcome in ("failed", "failed", "success"):
+        watch.on_event(attempt(outcome))
+    watch.on_event(
+        CallFinished(name="client", method="GET", route="/", outcome="success", duration=0.3, attempts=3, status=200)
+    )
+    assert (watch.resent, watch.refusals, watch.failed_attempts) == (2, 1, 2)
 
 
 def test_changes_of_the_breaker_are_passed_on_as_they_happen() -> None:

@@ -23,7 +23,7 @@ class Backdrop:
     """
 
     def __init__(self, folder: Path, toxics: tuple[Toxic, ...], seed: int) -> None:
-        self._service = ServiceProcess(folder)
+        self._service = ServiceProcess(folder.absolute())  # the process gets the folder as its own
         self._proxy = ChaosProxy("127.0.0.1", self._service.port, *toxics, seed=seed)
         self._toxics = toxics
 
@@ -51,6 +51,11 @@ class Backdrop:
     def is_running(self) -> bool:
         """Whether the service process is alive."""
         return self._service.is_running
+
+    @property
+    def process_id(self) -> int:
+        """The service's process."""
+        return self._service.pid
 
     def describe(self) -> str:
         """Return who listens where."""

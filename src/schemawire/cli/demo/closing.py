@@ -56,7 +56,7 @@ def _figures(report: Report, metrics: Mapping[str, object]) -> list[tuple[str, s
     faults = ", ".join(f"{count} {kind}" for kind, count in report.faults.items() if count) or "none"
     rows: list[tuple[str, str | int | float]] = [
         ("faults injected by the proxy", faults),
-        ("retries of the client", report.retries),
+        ("requests sent again by the client", report.retries),
         ("connections opened", report.connections),
         ("requests under way at SIGKILL", report.killed_in_flight),
         ("of them done, with the reply lost", report.replies_swallowed),

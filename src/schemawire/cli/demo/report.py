@@ -23,6 +23,7 @@ class Report:
     faults: Mapping[str, int]
     """What the proxy did, by kind."""
     retries: int
+    """Requests that were sent again."""
     connections: int
     """How many connections the client opened, through all of this."""
     killed_in_flight: int

@@ -11,7 +11,7 @@ from rich.text import Text
 from schemawire.cli.screen import Screen
 from schemawire.cli.visible import visible
 
-_STYLES = {"fault": "red", "breaker": "bold yellow", "stored": "green", "proof": "bold"}
+_STYLES = {"SIGKILL": "bold red", "failed": "red", "sabotage": "red", "breaker": "yellow", "stored": "green"}
 
 
 class Stage:
@@ -62,9 +62,8 @@ class Stage:
 
     def happened(self, kind: str, text: str) -> None:
         """Print one thing that happened, with the time since the start."""
-        line = Text(f"{self.elapsed:6.2f} s  ", style="dim")
-        line.append(f"{kind:<8}", style=_STYLES.get(kind, "cyan")).append(f"  {visible(text)}")
-        self._console.print(line)
+        when = (f"{self.elapsed:6.2f} s  ", "dim")
+        self._console.print(Text.assemble(when, (f"{kind:<8}", _STYLES.get(kind, "cyan")), f"  {visible(text)}"))
 
     def advance(self) -> None:
         """Count one more description as sent."""

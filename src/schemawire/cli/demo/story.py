@@ -118,9 +118,14 @@ class _Performance:
     def _acknowledge(self) -> None:
         self._acknowledged += 1
         self._stage.advance()
-        self._stage.state(f"{self.watch.retries} sent again · {sum(self._backdrop.faults().values())} faults")
+        self._show_state()
         if self._acknowledged * 2 >= len(self.cases):
             self._half_way.set()
+
+    def _show_state(self) -> None:
+        faults = sum(self._backdrop.faults().values())
+        failed = self.watch.failed_attempts
+        self._stage.state(f"breaker {self.watch.breaker_state} · faults {faults} · failed attempts {failed}")
 
     def _fail(self, case: Case, error: SchemawireError) -> None:
         self.errors.append(f"{case.project}: {error}")
@@ -138,7 +143,9 @@ class _Performance:
         except TimeoutError:
             self._stage.happened("breaker", "did not open")
         await self._backdrop.start()
-        self._stage.happened("restart", f"the service is back on the same file; {self._backdrop.describe()}")
+        self._stage.happened(
+            "restart", f"the service is back, on the same file, as process {self._backdrop.process_id}"
+        )
 
     def _loss(self) -> str:
         under_way = f"{self.killed_in_flight} requests under way"
@@ -147,6 +154,7 @@ class _Performance:
     def _on_breaker(self, change: BreakerChanged) -> None:
         more = "" if change.open_for is None else f", for {change.open_for:.2f} s"
         self._stage.happened("breaker", f"{change.before} → {change.after} ({change.reason}{more})")
+        self._show_state()
         if change.after == "open" and not self._backdrop.is_running:
             self._outage_seen.set()
 
@@ -175,7 +183,7 @@ def _prove(stage: Stage, plan: Plan, backdrop: Backdrop, performance: _Performan
         proof=proof,
         attempts=performance.attempts,
         faults=backdrop.faults(),
-        retries=watch.retries,
+        retries=watch.resent,
         connections=backdrop.connections(),
         killed_in_flight=performance.killed_in_flight,
         replies_swallowed=performance.replies_swallowed,

@@ -5,14 +5,14 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 
-from schemawire.events import AttemptFinished, BreakerChanged, CallRefused, Event, RetryScheduled, SilentListener
+from schemawire.events import AttemptFinished, BreakerChanged, CallFinished, CallRefused, Event, SilentListener
 
 CURRENT_PROJECT: ContextVar[str] = ContextVar("schemawire_demo_project", default="")
 """The project that the running task works on; the events of its calls are booked to it."""
 
 
 class Watch(SilentListener):
-    """Counts attempts, retries and refusals, and passes on every change of a breaker.
+    """Counts calls, attempts and refusals, and passes on every change of a breaker.
 
     Invariant: `in_flight` holds a project once for each of its attempts that has started and not ended.
 
@@ -24,7 +24,7 @@ class Watch(SilentListener):
         self._on_breaker = on_breaker
         self.attempts: Counter[str] = Counter()
         self.failed_attempts = 0
-        self.retries = 0
+        self._calls_sent = 0
         self.refusals = 0
         self.breaker_changes: list[BreakerChanged] = []
         self.in_flight: Counter[str] = Counter()
@@ -35,8 +35,8 @@ class Watch(SilentListener):
             case AttemptFinished():
                 self.attempts[CURRENT_PROJECT.get()] += 1
                 self.failed_attempts += event.outcome != "success"
-            case RetryScheduled():
-                self.retries += 1
+            case CallFinished():
+                self._calls_sent += event.attempts > 0
             case CallRefused():
                 self.refusals += 1
             case BreakerChanged():
@@ -58,9 +58,19 @@ class Watch(SilentListener):
             self.in_flight[project] -= 1
 
     @property
+    def resent(self) -> int:
+        """How many requests were sent that would not have been if nothing had gone wrong."""
+        return self.attempts.total() - self._calls_sent
+
+    @property
     def attempts_in_flight(self) -> int:
         """How many attempts run at this moment."""
         return sum(self.in_flight.values())
+
+    @property
+    def breaker_state(self) -> str:
+        """The state that the breaker last moved to."""
+        return self.breaker_changes[-1].after if self.breaker_changes else "closed"
 
     def times_reached(self, state: str) -> int:
         """How often a breaker moved to `state`."""
