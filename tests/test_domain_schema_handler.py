@@ -23,6 +23,7 @@ from schemawire import (
     VersionConflict,
 )
 from schemawire.schema import schema_digest
+from schemawire.testing.service_process import ServiceProcess
 
 BLOG = "Create a blog system with posts and comments"
 TAG = {"name": "Tag", "fields": [{"name": "label", "type": "string", "required": True, "maxLength": 50}]}
@@ -291,9 +292,10 @@ def test_presets(environment: str, read: float, connect: float, connections: int
 
 
 def test_an_unknown_environment_is_refused() -> None:
-    """The message lists those that exist."""
-    with pytest.raises(ConfigurationInvalid, match="staging"):
+    """The fix lists those that exist."""
+    with pytest.raises(ConfigurationInvalid, match="prod") as caught:
         DomainSchemaHandler().get_configuration_for_environment("prod")
+    assert "staging" in caught.value.fix
 
 
 async def test_a_contradictory_configuration_is_reported() -> None:
@@ -349,8 +351,6 @@ async def test_bad_project_ids_are_refused_before_sending(handler: DomainSchemaH
 
 def test_the_synchronous_face(tmp_path: Path) -> None:
     """The same calls without an event loop, from a thread of their own."""
-    from schemawire.testing import ServiceProcess
-
     heard: list[str] = []
     with ServiceProcess(tmp_path) as service, SyncDomainSchemaHandler(service.base_url, service.admin_key) as handler:
         handler.register_callback("success", lambda response, project_id: heard.append(project_id))

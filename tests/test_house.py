@@ -12,11 +12,12 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src" / "schemawire"
-FREE = {"errors", "events", "framing"}
+FREE = {"errors", "events", "framing", "_version"}
 
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "events": set(),
+    "_version": set(),
     "framing": {"errors"},  # a broken frame is one of the project's errors
     "schema": set(),
     "resilience": set(),
@@ -121,6 +122,11 @@ def test_rooms_import_only_what_the_table_allows() -> None:
     assert not wrong, "\n".join(wrong)
 
 
+def as_listed(names: list[str]) -> list[str]:
+    """Constants, then classes, then the rest: the order that the linter gives an export list."""
+    return sorted(names, key=lambda name: (0 if name.isupper() else 1 if name[0].isupper() else 2, name))
+
+
 def test_there_is_no_import_circle() -> None:
     """Files import one another in one direction only, type-only imports included."""
     modules = {module_of(path): path for path in sources()}
@@ -197,7 +203,7 @@ def test_a_room_lists_what_it_offers(room: str) -> None:
     """`__all__` is sorted, complete and importable."""
     module = importlib.import_module(f"schemawire.{room}")
     names = list(getattr(module, "__all__", ()))
-    assert names == sorted(names)
+    assert names == as_listed(names)
     assert not [name for name in names if not hasattr(module, name)]
 
 
@@ -205,7 +211,7 @@ def test_the_front_door_is_small() -> None:
     """The package itself offers at most forty names, sorted."""
     package = importlib.import_module("schemawire")
     names = list(package.__all__)
-    assert names == sorted(names)
+    assert names == as_listed(names)
     assert len(names) <= 40
     assert not [name for name in names if not hasattr(package, name)]
 

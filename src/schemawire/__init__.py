@@ -6,7 +6,7 @@ Everything is imported when it is first used, so `import schemawire` is cheap an
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-__version__ = "0.1.0"
+from schemawire._version import __version__ as __version__
 
 if TYPE_CHECKING:
     from schemawire._embedded import embedded

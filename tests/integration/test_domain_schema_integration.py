@@ -9,16 +9,15 @@ import pytest
 
 from schemawire import (
     CircuitBreakerConfig,
-    ConnectFailed,
     DomainSchemaHandler,
     NotFound,
     PoolConfig,
     RetryConfig,
     SchemawireError,
     TimeoutConfig,
-    Unauthenticated,
 )
-from schemawire.testing import ServiceProcess
+from schemawire.errors import ConnectFailed, Unauthenticated
+from schemawire.testing.service_process import ServiceProcess
 
 pytestmark = pytest.mark.integration
 
@@ -32,8 +31,9 @@ async def service(tmp_path: Path) -> AsyncIterator[ServiceProcess]:
 
 @pytest.fixture
 async def handler(service: ServiceProcess) -> AsyncIterator[DomainSchemaHandler]:
-    """A handler that is connected to it."""
-    async with DomainSchemaHandler(service.base_url, service.admin_key) as handler:
+    """A handler that is connected to it; its breaker probes soon, since the service is away only for moments."""
+    breaker = CircuitBreakerConfig(recovery_timeout=0.3)
+    async with DomainSchemaHandler(service.base_url, service.admin_key, circuit_breaker_config=breaker) as handler:
         yield handler
 
 

@@ -58,8 +58,7 @@ class Reading:
             NotFound: there is no such project.
         """
         reply = (await self._backend.read(paths.versions(project_id))).read(Reply)
-        rows = reply.data.get("versions", ()) if isinstance(reply.data, dict) else reply.data or ()
-        return tuple(VersionRecord.model_validate(row) for row in rows)
+        return tuple(VersionRecord.model_validate(row) for row in _listed(reply, "versions"))
 
     async def diff(self, project_id: str, old: int, new: int) -> list[dict[str, Any]]:
         """Return what changed between two versions: code, pointer, and both sides of each difference.
@@ -68,8 +67,7 @@ class Reading:
             NotFound: there is no such project or version.
         """
         reply = (await self._backend.read(paths.diff(project_id), {"from": str(old), "to": str(new)})).read(Reply)
-        found = reply.data.get("differences", ()) if isinstance(reply.data, dict) else reply.data or ()
-        return [dict(difference) for difference in found]
+        return [dict(change) for change in _listed(reply, "changes")]
 
     async def export(self, project_id: str, export_format: str = "json") -> str:
         """Return a project's newest schema as text in another format.
@@ -92,3 +90,10 @@ class Reading:
         if not isinstance(metrics.get("service"), dict):
             raise BadReply("The reply holds no service metrics.")
         return {**metrics, "client": self._backend.statistics()}
+
+
+def _listed(reply: Reply, name: str) -> list[Any]:
+    found = reply.data.get(name) if isinstance(reply.data, dict) else None
+    if not isinstance(found, list):
+        raise BadReply(f"The reply holds no list of {name}.")
+    return found

@@ -20,10 +20,11 @@ from schemawire.protocol import paths
 from schemawire.protocol.headers import NDJSON
 from schemawire.protocol.messages import StreamElement, StreamError, StreamHeader, StreamTrailer
 from schemawire.resilience.backoff import Backoff
-from schemawire.schema import ELEMENT_TYPES, Header, digest_of, element_digest
-from schemawire.transport import Client
+from schemawire.schema import ELEMENT_KINDS, ELEMENT_TYPES, Element, Header, digest_of, element_digest, kind_of
+from schemawire.transport import Client, StreamResponse
 
 _OK = 200
+_ACCEPT = {"Accept": NDJSON}
 _PAUSE = Backoff(base=0.05, cap=2.0)
 """Before a cut stream is taken up again; a reply that brought something starts it afresh."""
 _DIGEST_BYTES = 32
@@ -68,6 +69,9 @@ class Progress:
         self.header: StreamHeader | None = None
         self.count = 0
         self.digests = bytearray()
+        self.ended = False
+        """Whether the trailer has come, however it compares, or nothing that comes can be right any more."""
+        self._position = (-1, "")
 
     @property
     def pinned(self) -> StreamHeader:
@@ -93,12 +97,21 @@ class Progress:
         elif (header.version, header.digest) != (self.header.version, self.header.digest):
             raise StreamBroken(f"The stream went on with version {header.version} instead of {self.header.version}.")
 
-    def add(self, cursor: str, digest: bytes) -> None:
-        """Count an element that is handed out."""
+    def add(self, element: Element, cursor: str) -> None:
+        """Count an element that is handed out.
+
+        Raises:
+            StreamBroken: it does not stand behind the one before it, so the stream would never end.
+        """
+        position = (ELEMENT_KINDS.index(kind_of(element)), element.key)
+        if position <= self._position:
+            self.ended = True
+            raise StreamBroken(f"The stream repeats {kind_of(element)} {element.key!r}, or brings it out of order.")
+        self._position = position
         self.cursor = cursor
         self.count += 1
         if not self.resumed_from_outside:
-            self.digests += digest
+            self.digests += element_digest(element)
 
     def verify(self) -> None:
         """Compare the number and the digests of all elements with what the header promised.
@@ -124,7 +137,8 @@ class Reply:
         self.decoder = decoder
         self.count = 0
         self.lines = hashlib.sha256()
-        self.begun = self.complete = False
+        self.begun = False
+        self.broken: Failed | Refused | None = None
 
     def verify(self, trailer: StreamTrailer, progress: Progress) -> None:
         """Compare with the trailer, and the whole stream with its header.
@@ -132,6 +146,7 @@ class Reply:
         Raises:
             StreamBroken: they differ.
         """
+        progress.ended = True
         if trailer.digest != progress.pinned.digest:
             raise StreamBroken("The stream's trailer is about another schema than its header.")
         if (trailer.element_count, trailer.stream_digest) != (self.count, self.lines.hexdigest()):
@@ -140,7 +155,6 @@ class Reply:
                 f"{trailer.stream_digest}; {self.count} with {self.lines.hexdigest()} arrived."
             )
         progress.verify()
-        self.complete = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,45 +195,57 @@ async def _elements(
     in_vain = 0
     while True:
         before = progress.count
-        try:
-            async with aclosing(_one_reply(client, request, config, progress)) as elements:
-                async for element in elements:
-                    yield element
+        reply = Reply(decoder=NdjsonDecoder(max_line_bytes=config.max_line_bytes))
+        async with aclosing(_one_reply(client, request, config, progress, reply)) as elements:
+            async for element in elements:
+                yield element
+        if reply.broken is None:
             return
-        except (Failed, Refused) as error:
-            in_vain = in_vain + 1 if progress.count == before else 0
-            if progress.header is None or in_vain > config.max_resumptions or not error.retryable:
-                raise
+        in_vain = in_vain + 1 if progress.count == before else 0
+        is_final = progress.header is None or progress.ended or not reply.broken.retryable
+        if is_final or in_vain > config.max_resumptions:
+            raise reply.broken
         yield None
         await asyncio.sleep(_PAUSE.delay(in_vain + 1, random())[0])  # noqa: S311  # jitter, not a secret
 
 
 async def _one_reply(
-    client: Client, request: StreamRequest, config: StreamingConfig, progress: Progress
+    client: Client, request: StreamRequest, config: StreamingConfig, progress: Progress, reply: Reply
 ) -> AsyncGenerator[dict[str, Any], None]:
+    """Yield the elements of one reply; `reply.broken` holds the error that ended it too early."""
     path = paths.stream(request.project_id)
-    params = {"chunkSize": str(config.chunk_size)}
+    opening = client.stream("GET", path, params=_params(request, config, progress), headers=_ACCEPT, deadline=inf)
+    try:
+        async with opening as response, aclosing(_lines(response, reply, path)) as lines:
+            async for line, raw in lines:
+                element = _take(line, raw, reply, progress, request)
+                if element is not None:
+                    yield element
+        if not progress.ended:
+            raise StreamBroken("The stream ended before its trailer.")
+    except (Failed, Refused) as error:
+        reply.broken = error
+
+
+def _params(request: StreamRequest, config: StreamingConfig, progress: Progress) -> dict[str, str]:
     version = request.version if progress.header is None else progress.header.version
-    params |= {} if version is None else {"version": str(version)}
-    params |= {} if progress.cursor is None else {"after": progress.cursor}
-    reply = Reply(decoder=NdjsonDecoder(max_line_bytes=config.max_line_bytes))
-    async with client.stream("GET", path, params=params, headers={"Accept": NDJSON}, deadline=inf) as response:
-        if response.status != _OK:
-            raise error_of_reply(response.status, response.headers, await response.read(), where=f"GET {path}")
-        async with aclosing(aiter(response)) as chunks:
-            async for chunk in chunks:
-                for line, raw in reply.decoder.feed_lines(chunk):
-                    element = _take(line, raw, reply, progress, request)
-                    if element is not None:
-                        yield element
-    if not reply.complete:
-        raise StreamBroken("The stream ended before its trailer.")
+    params = {"chunkSize": config.chunk_size, "version": version, "after": progress.cursor}
+    return {name: str(value) for name, value in params.items() if value is not None}
+
+
+async def _lines(response: StreamResponse, reply: Reply, path: str) -> AsyncGenerator[tuple[Any, bytes], None]:
+    if response.status != _OK:
+        raise error_of_reply(response.status, response.headers, await response.read(), where=f"GET {path}")
+    async with aclosing(aiter(response)) as chunks:
+        async for chunk in chunks:
+            for found in reply.decoder.feed_lines(chunk):
+                yield found
 
 
 def _take(line: Any, raw: bytes, reply: Reply, progress: Progress, request: StreamRequest) -> dict[str, Any] | None:
     """Judge one line; return what the callback gets if it is an element."""
     kind = line.get("type") if isinstance(line, dict) else None
-    if reply.complete or reply.begun == (kind == "header"):
+    if progress.ended or (reply.begun == (kind == "header") and kind != "error"):
         raise StreamBroken(f"The stream has a line of type {kind!r} where none belongs.")
     try:
         match kind:
@@ -245,7 +271,7 @@ def _take_element(line: dict[str, Any], raw: bytes, reply: Reply, progress: Prog
     part = ELEMENT_TYPES[element.kind].model_validate(element.element)
     reply.count += 1
     reply.lines.update(raw)
-    progress.add(element.cursor, element_digest(part))
+    progress.add(part, element.cursor)
     return {"kind": element.kind, "cursor": element.cursor, "element": element.element}
 
 
