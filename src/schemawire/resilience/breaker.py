@@ -124,7 +124,7 @@ class CircuitBreaker(Standalone):
 
         *Cancelled:* the permit is given back and nothing is counted.
         """
-        machine, closed = self._machine, BreakerStateName.CLOSED
+        machine, closed, judge = self._machine, BreakerStateName.CLOSED, self._judge
 
         async def guarded(context: Context) -> R:
             loop = asyncio.get_running_loop()
@@ -144,7 +144,11 @@ class CircuitBreaker(Standalone):
                 self._release(permit)
                 raise
             now = loop.time()
-            judgement = self._judged(permit, context, result, None, now=now)
+            try:
+                judgement = judge(context, result, None)
+            except BaseException:
+                self._release(permit)
+                raise
             if context.scope is None or judgement.failed or judgement.neutral:
                 self._end(permit, judgement, now, took=now - started)
             else:

@@ -187,7 +187,13 @@ class BreakerMachine:
     def success(self, permit: Permit, now: float, *, slow: bool, draw: float) -> Change | None:
         """End a permit well and return the transition that this made."""
         if permit is self.shared:
-            return self._record(now, failed=False, slow=slow, draw=draw)
+            if slow or self.state is not BreakerStateName.CLOSED:
+                return self._record(now, failed=False, slow=slow, draw=draw)
+            # The usual case, in as few steps as possible; a success can still complete the volume that convicts it.
+            self.consecutive = 0
+            window = self.window
+            window.record(now, failed=False, slow=False)
+            return self._judge_window(now, draw) if window.failures or window.slow else None
         if permit not in self._leases:
             return None
         if slow:
@@ -244,9 +250,10 @@ class BreakerMachine:
             return None
         self.consecutive = self.consecutive + 1 if failed else 0
         self.window.record(now, failed=failed, slow=slow)
-        if self.state is not BreakerStateName.CLOSED:
-            return None
-        reason = self._fault() if failed or slow or self.window.failures or self.window.slow else None
+        return self._judge_window(now, draw) if self.state is BreakerStateName.CLOSED else None
+
+    def _judge_window(self, now: float, draw: float) -> Change | None:
+        reason = self._fault()
         return None if reason is None else self._open(now, reason, draw)
 
     def _fault(self) -> str | None:

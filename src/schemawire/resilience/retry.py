@@ -101,7 +101,8 @@ class Retry(Standalone):
         async def retried(context: Context) -> R:
             self._calls += 1
             if not context.deposited:
-                budget.enter(context, asyncio.get_running_loop().time())
+                context.deposited = True
+                budget.deposit(asyncio.get_running_loop().time())
             progress: Progress | None = None
             while True:
                 try:
