@@ -241,17 +241,20 @@ class Client:
         return Context(deadline=call.started + total, call=call, scope=scope)
 
     async def _run(self, context: Context, route: str) -> Outcome:
+        try:
+            with self._tally.scope(context.call, route):
+                return await self._usable_plan().run(context)
+        except BaseException as error:
+            self._tally.finish(context, route, status=None, error=error)
+            raise
+
+    def _usable_plan(self) -> Plan:
         if self._closed:
             raise Closed("The client has been closed.")
         if self._owner.enter():
             # What waits or holds permits on the earlier loop will never go on, so nothing of it is carried over.
             self._plan = self._make_plan()
-        try:
-            with self._tally.scope(context.call, route):
-                return await self._plan.run(context)
-        except BaseException as error:
-            self._tally.finish(context, route, status=None, error=error)
-            raise
+        return self._plan
 
     def statistics(self) -> ClientStatistics:
         """Return the present state of the client and all it is made of."""

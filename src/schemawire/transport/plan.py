@@ -10,7 +10,7 @@ from schemawire.resilience.budget import RetryBudget, RetryBudgetConfig
 from schemawire.resilience.bulkhead import Bulkhead, BulkheadConfig
 from schemawire.resilience.call import Context, Handler, Judgement, RetryClass
 from schemawire.resilience.pipeline import PLACES, Layers, Pipeline
-from schemawire.resilience.ranges import show
+from schemawire.resilience.ranges import require_count, show
 from schemawire.resilience.retry import Retry
 from schemawire.resilience.retry_decision import RetryConfig
 from schemawire.resilience.timeout import Deadline, DeadlineConfig, TimeLimiter, TimeLimiterConfig
@@ -34,6 +34,9 @@ class Policies:
     budget: RetryBudgetConfig | None
     breaker: CircuitBreakerConfig | None
     max_body_bytes: int
+
+    def __post_init__(self) -> None:
+        require_count(self, "max_body_bytes", low=1, high=1 << 40)
 
 
 class Plan:

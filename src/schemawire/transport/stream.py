@@ -114,18 +114,19 @@ class StreamResponse:
 async def _timely(response: WireResponse, deadline: float, url: str) -> AsyncGenerator[bytes, None]:
     """Yield the body of `response`, and give up at `deadline`."""
     async with aclosing(response.chunks()) as chunks:
-        while True:
-            timer = asyncio.timeout_at(None if deadline == math.inf else deadline)
-            try:
-                async with timer:
-                    chunk = await anext(chunks, b"")
-            except TimeoutError as error:
-                if timer.expired():
-                    raise DeadlineExceeded(f"The body of {url} did not end before the call's deadline") from error
-                raise
-            if not chunk:
-                return
+        while chunk := await _next_chunk(chunks, deadline, url):
             yield chunk
+
+
+async def _next_chunk(chunks: AsyncGenerator[bytes, None], deadline: float, url: str) -> bytes:
+    timer = asyncio.timeout_at(None if deadline == math.inf else deadline)
+    try:
+        async with timer:
+            return await anext(chunks, b"")
+    except TimeoutError as error:
+        if timer.expired():
+            raise DeadlineExceeded(f"The body of {url} did not end before the call's deadline") from error
+        raise
 
 
 async def collect(response: WireResponse, url: str, max_bytes: int) -> bytes:

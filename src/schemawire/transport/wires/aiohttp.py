@@ -212,18 +212,29 @@ def _held(connector: aiohttp.BaseConnector) -> int:
 
 
 def _abandon(session: aiohttp.ClientSession) -> None:
+    """Let a session go without awaiting anything, and without the warnings that aiohttp and asyncio would utter."""
     connector = session.connector
     session.detach()
     if connector is None:
         return
-    for waiting in connector._conns.values():
-        for protocol, _ in waiting:
-            _drop(protocol.transport)
+    for idle in connector._conns.values():
+        for protocol, _ in idle:
+            if protocol.transport is not None:
+                _drop(protocol.transport, connector._loop)
     connector._conns.clear()
+    connector._closed = True
 
 
-def _drop(transport: asyncio.Transport | None) -> None:
-    # The transport's own `close` schedules work on its loop, which may be closed; the socket itself must go.
-    socket = None if transport is None else transport.get_extra_info("socket")
+def _drop(transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+    if not loop.is_closed():
+        transport.abort()
+        return
+    # `abort` would need the loop that is gone: close the socket itself and tell the transport that it is done.
+    socket = transport.get_extra_info("socket")
     if socket is not None:
         getattr(socket, "_sock", socket).close()
+    state = getattr(transport, "__dict__", {})
+    state.update({name: value for name, value in (("_sock", None), ("_closed", True)) if name in state})
+    inner = getattr(state.get("_ssl_protocol"), "_transport", None)
+    if inner is not None:
+        _drop(inner, loop)
