@@ -162,7 +162,7 @@ class Bulkhead(Standalone):
         except BaseException as error:
             self._leave(waiter)
             if isinstance(error, TimeoutError) and timer.expired():
-                self._run_out(deadline, options.max_wait, error)
+                self._run_out(options.max_wait, error, for_good=deadline <= started + options.max_wait)
             raise
         if context is not None:
             context.state["queue"] = context.state.get("queue", 0.0) + loop.time() - started
@@ -172,9 +172,9 @@ class Bulkhead(Standalone):
         if self._waiters.pop(waiter, self) is self and waiter.done() and not waiter.cancelled():
             self._release()
 
-    def _run_out(self, deadline: float, max_wait: float, error: TimeoutError) -> None:
+    def _run_out(self, max_wait: float, error: TimeoutError, *, for_good: bool) -> None:
         self._timed_out += 1
-        if asyncio.get_running_loop().time() >= deadline:
+        if for_good:
             raise DeadlineExceeded(f"The deadline came while the call waited in the queue of {self.name!r}") from error
         self._refuse(f"no place became free within {max_wait:g} s")
 

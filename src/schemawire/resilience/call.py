@@ -13,6 +13,9 @@ from schemawire.errors import ConnectFailed, DeadlineExceeded, Failed, Refused, 
 
 R = TypeVar("R")
 
+_CLOCK_SLACK = 0.02
+"""Event loops run a timer up to one tick of their clock early: nanoseconds on Linux, 16 ms on Windows."""
+
 
 class RetryClass(Enum):
     """Why an outcome may be retried; each class has its own backoff base."""
@@ -143,7 +146,7 @@ def is_neutral(context: Context, error: BaseException, now: float) -> bool:
     """Return whether an error says nothing about the other side: cancelled, refused here, or out of the call's time."""
     if isinstance(error, Refused) or not isinstance(error, Exception):
         return True
-    return isinstance(error, DeadlineExceeded) and now >= context.deadline
+    return isinstance(error, DeadlineExceeded) and now >= context.deadline - _CLOCK_SLACK
 
 
 def judge_exceptions(context: Context, result: object, error: BaseException | None) -> Judgement:
