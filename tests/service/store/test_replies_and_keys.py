@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import Connection
 from tests.service.store.samples import create, edit
 
+from schemawire.service.dispatch.sweeping import sweep
 from schemawire.service.store import (
     DuplicateInFlight,
     IdempotencyScope,
@@ -24,6 +25,8 @@ from schemawire.service.store import (
     store_reply,
     sweep_replies,
 )
+from schemawire.service.store.idempotency import RETENTION
+from schemawire.service.store.portions import PORTION
 
 SCOPE = IdempotencyScope(principal="key:1", project_id="p", route="batch", key="abc")
 HASH = sha256(b"request").digest()
@@ -110,3 +113,19 @@ async def test_keys_are_found_by_hash_until_revoked(store: SqliteStore) -> None:
     revoked = await store.read(lambda conn: find_key(conn, sha256(b"1").digest()))
     assert revoked is not None
     assert (revoked.revoked_at, revoked.is_valid(5.0)) == (5.0, False)
+
+
+async def test_a_large_sweep_is_done_in_portions(store: SqliteStore) -> None:
+    """No single write deletes everything at once, and nothing that is out of date stays."""
+
+    def fill(conn: Connection) -> None:
+        for number in range(2 * PORTION + 5):
+            scope = IdempotencyScope(principal="p", project_id="p", route="r", key=str(number))
+            store_reply(conn, scope, HASH, REPLY, now=float(number))
+
+    await store.write(fill)
+    before = store.statistics().writes
+    assert await sweep(store, RETENTION + 2 * PORTION) == 2 * PORTION
+    assert store.statistics().writes - before == 4  # three for the replies, one for the operations
+    scope = IdempotencyScope(principal="p", project_id="p", route="r", key=str(2 * PORTION))
+    assert await store.read(partial(find_reply, scope=scope, request_hash=HASH)) == REPLY

@@ -6,9 +6,10 @@ Everything here runs in the transaction of the write itself. Knows nothing of wh
 import json
 from collections.abc import Mapping
 
-from sqlalchemy import Connection, bindparam, delete, insert, select
+from sqlalchemy import Connection, bindparam, insert, select
 from sqlalchemy.exc import IntegrityError
 
+from schemawire.service.store.portions import delete_oldest
 from schemawire.service.store.records import IdempotencyScope, StoredReply
 from schemawire.service.store.refusals import DuplicateInFlight, KeyReused
 from schemawire.service.store.tables import idempotency
@@ -58,5 +59,5 @@ def store_reply(
 
 
 def sweep_replies(conn: Connection, *, now: float, keep: float = RETENTION) -> int:
-    """Forget the replies older than `keep` seconds, and return how many they were."""
-    return conn.execute(delete(idempotency).where(idempotency.c.created_at < now - keep)).rowcount
+    """Forget a portion of the replies older than `keep` seconds, and return how many they were."""
+    return delete_oldest(conn, idempotency.c.created_at, before=now - keep)

@@ -3,9 +3,10 @@
 import json
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, delete, insert, or_, select, update
+from sqlalchemy import Connection, Row, and_, insert, or_, select, update
 
 from schemawire.service.operations import Operation, OperationState, claim, expire, is_claimable
+from schemawire.service.store.portions import delete_oldest
 from schemawire.service.store.refusals import LeaseLost, OperationMissing
 from schemawire.service.store.tables import operations
 
@@ -156,5 +157,5 @@ def next_due(conn: Connection) -> float | None:
 
 
 def sweep_operations(conn: Connection, *, now: float, keep: float = RETENTION) -> int:
-    """Forget the operations that finished more than `keep` seconds ago, and return how many they were."""
-    return conn.execute(delete(operations).where(operations.c.finished_at < now - keep)).rowcount
+    """Forget a portion of the operations that finished more than `keep` seconds ago, and return how many they were."""
+    return delete_oldest(conn, operations.c.finished_at, before=now - keep)

@@ -97,7 +97,8 @@ class SqliteStore:
             try:
                 self._open = await asyncio.shield(opening)
             except asyncio.CancelledError:
-                (await opening).close()  # the thread cannot be stopped half-way, but what it opened can be closed
+                with suppress(Exception):  # nobody waits for the reason any more
+                    (await opening).close()  # the thread cannot be stopped half-way, but what it opened can be closed
                 raise
         self._store_id = self._open.store_id
 
