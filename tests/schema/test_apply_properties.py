@@ -24,7 +24,7 @@ from schemawire.schema import (
 Edit = tuple[DomainSchema, list[Operation]]
 
 relaxed = settings(
-    deadline=None, max_examples=120, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
+    deadline=None, max_examples=80, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
 )
 
 

@@ -13,6 +13,7 @@ from tests.schema.strategies import schemas
 
 from schemawire.schema import (
     DomainSchema,
+    Element,
     Entity,
     Header,
     canonical_bytes,
@@ -128,7 +129,8 @@ def test_digest_of_a_schema_is_that_of_its_ordered_element_digests() -> None:
     schema = blog()
     entities = sorted(schema.entities, key=lambda element: element.key)
     rules = sorted(schema.rules, key=lambda element: element.key)
-    ordered = [element_digest(element) for element in (*entities, *schema.enums, *schema.relationships, *rules)]
+    elements: list[Element] = [*entities, *schema.enums, *schema.relationships, *rules]
+    ordered = [element_digest(element) for element in elements]
     assert digest_of(schema.header(), ordered) == schema_digest(schema)
     assert digest_of(Header(name="other"), ordered) != schema_digest(schema)
 

@@ -5,6 +5,7 @@ Knows nothing of rules between elements.
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -68,7 +69,9 @@ def issues_from_validation(error: ValidationError, pointer: str = "", document: 
     found: dict[str, Issue] = {}
     for detail in error.errors(include_url=False):
         issue = _issue(detail, pointer, document)
-        found.setdefault(issue.pointer, issue)
+        first = found.setdefault(issue.pointer, issue)
+        if first is not issue and first.code == issue.code == "wrong_type":  # each alternative has complained
+            found[issue.pointer] = replace(first, message="a value of another type is needed here")
         if len(found) >= MAX_ISSUES:
             break
     return list(found.values())
