@@ -66,6 +66,7 @@ def decorated_by(library: str) -> dict[str, Callable[[Any], Call]]:
             breaker = peer.CircuitBreaker(fail_max=5)
             return {"breaker": lambda call: lambda: breaker.call_async(call)}
         case "pybreaker":
+            # Without tornado it has no async form: it judges the making of the coroutine, not its outcome.
             return {"breaker": peer.CircuitBreaker(fail_max=5)}
         case "aiolimiter":
             return {"rate limit": lambda call: _limited(peer.AsyncLimiter(1e6, 1.0), call)}
