@@ -202,7 +202,8 @@ class _OpenFile:
         try:
             self._conn, self.store_id = self._connect_writer(now)
         except SQLAlchemyError as error:
-            raise StoreUnavailable(f"{str(path)!r} cannot be used as a database: {error}") from error
+            reason = getattr(error, "orig", error)
+            raise StoreUnavailable(f"{str(path)!r} cannot be used as a database: {reason}") from error
         self.threads = ThreadPoolExecutor(options.readers, thread_name_prefix="schemawire-reader")
         self.writer = GroupWriter(self._conn, max_waiting=options.max_waiting_writes, max_group=options.max_group)
 
@@ -239,6 +240,7 @@ def _engine(path: Path, begin: str, tune: Callable[[Any], None], *, size: int) -
         poolclass=QueuePool,
         pool_size=size,
         max_overflow=0,
+        hide_parameters=True,  # they are what users wrote, and errors end in logs
         connect_args={"check_same_thread": False, "timeout": 5.0},
     )
 

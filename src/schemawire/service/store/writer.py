@@ -8,10 +8,10 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError
@@ -40,9 +40,9 @@ class _Job:
     def abandon(self, future: asyncio.Future[Any]) -> None:
         self.abandoned = future.cancelled()
 
-    def run(self, conn: Connection) -> None:
+    def run(self, conn: Connection, raw: sqlite3.Connection) -> None:
         try:
-            with conn.begin_nested():
+            with _savepoint(raw):
                 self.result = self.work(conn)
         except BaseException as error:  # whatever it is, it is for this caller: the thread and its neighbours go on
             self.error = translated(error)
@@ -56,10 +56,26 @@ class _Job:
             self.future.set_result(self.result)
 
 
+@contextmanager
+def _savepoint(raw: sqlite3.Connection) -> Iterator[None]:
+    """Undo what the block did if it raises; by hand, because a new name for each would empty the statement cache."""
+    raw.execute("SAVEPOINT work")
+    try:
+        yield
+    except BaseException:
+        if raw.in_transaction:  # a full disk ends the whole transaction
+            raw.execute("ROLLBACK TO work")
+            raw.execute("RELEASE work")
+        raise
+    raw.execute("RELEASE work")
+
+
 def translated(error: BaseException) -> BaseException:
     """Return the store's own error for one of the database that says "not now"; others stay as they are."""
-    if isinstance(error, DBAPIError) and not isinstance(error, IntegrityError | ProgrammingError):
-        refusal = StoreUnavailable(f"the database cannot do this: {error.orig}", retry_after=1.0)
+    is_refused = isinstance(error, DBAPIError) and not isinstance(error, IntegrityError | ProgrammingError)
+    if is_refused or isinstance(error, sqlite3.Error):
+        reason = getattr(error, "orig", error)
+        refusal = StoreUnavailable(f"the database cannot do this: {reason}", retry_after=1.0)
         refusal.__cause__ = error
         return refusal
     return error
@@ -90,6 +106,7 @@ class GroupWriter:
     def __init__(self, conn: Connection, *, max_waiting: int, max_group: int) -> None:
         self.counts = WriterCounts()
         self._conn = conn
+        self._raw = cast(sqlite3.Connection, conn.connection.dbapi_connection)
         self._max_group = max_group
         self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._places = threading.Semaphore(max_waiting)
@@ -174,27 +191,25 @@ class GroupWriter:
     def _run_job(self, job: _Job) -> None:
         if job.abandoned:
             return
-        job.run(self._conn)
-        raw = self._conn.connection.dbapi_connection
-        if raw is None or not raw.in_transaction:  # the next statement would commit by itself
+        job.run(self._conn, self._raw)
+        if not self._raw.in_transaction:  # the next statement would commit by itself
             raise _TransactionLost
 
     def _fail(self, group: list[_Job], error: BaseException) -> None:
         self.counts.failed_commits += 1
         self._roll_back()
-        causes = [job.error for job in group if isinstance(job.error, StoreUnavailable)]
-        cause = causes[-1].__cause__ if causes else getattr(error, "orig", error)
+        reasons = [job.error.message for job in group if isinstance(job.error, StoreUnavailable)]
+        reason = reasons[-1] if reasons else str(getattr(error, "orig", error))
         for job in group:
-            refusal = StoreUnavailable(f"the write could not be made durable: {cause}", retry_after=1.0)
+            refusal = StoreUnavailable(f"the write could not be made durable: {reason}", retry_after=1.0)
             refusal.__cause__ = error
             job.error = refusal
 
     def _roll_back(self) -> None:
         """End a transaction that a failed COMMIT has left open, of which SQLAlchemy no longer knows."""
-        raw = self._conn.connection.dbapi_connection
-        if raw is not None and raw.in_transaction:
+        if self._raw.in_transaction:
             with suppress(sqlite3.Error):  # the next BEGIN fails then, and says why to whoever comes next
-                raw.rollback()
+                self._raw.rollback()
 
     def _answer(self, group: list[_Job]) -> None:
         self.counts.writes += len(group)
