@@ -1,7 +1,9 @@
 """A plain HTTP caller for tests: no retries, no policies, replies as values."""
 
+import io
 import json
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -44,7 +46,8 @@ class Answer:
     """One reply."""
 
     status: int
-    headers: dict[str, str]
+    headers: Mapping[str, str]
+    """Found without regard to case."""
     body: bytes
 
     def json(self) -> Any:
@@ -101,8 +104,10 @@ class Caller:
         sent |= headers or {}
         target = path if path.startswith("/") else f"{API_ROOT}/{path}"
         url = URL(self._service.base_url + target, encoded=True)
-        async with self._session.request(method, url, data=body, headers=sent) as reply:
-            return Answer(status=reply.status, headers=dict(reply.headers), body=await reply.read())
+        async with self._session.request(
+            method, url, data=None if body is None else io.BytesIO(body), headers=sent
+        ) as reply:
+            return Answer(status=reply.status, headers=reply.headers, body=await reply.read())
 
 
 def to_bytes(document: object) -> bytes:

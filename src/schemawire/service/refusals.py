@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from schemawire.errors import SchemaInvalid, SchemawireError
+from schemawire.errors import Closed, SchemaInvalid, SchemawireError
 from schemawire.protocol.problems import STATUS_OF_CODE, Problem, ProblemIssue
 from schemawire.schema.issues import Issue, pointer_to
 from schemawire.service.store.refusals import VersionMoved
@@ -110,6 +110,8 @@ def refusal_of(error: Exception) -> RequestRefused | None:
         case VersionMoved():
             current = (error.current_version, error.current_digest) if error.current_digest else None
             return RequestRefused(error.code, error.message, fix=error.fix, current=current, conflicts=error.conflicts)
+        case Closed():  # the store or its writer is on its way out
+            return RequestRefused("draining", "The service is stopping.", retry_after=1.0)
         case SchemawireError() if error.code in STATUS_OF_CODE:
             return RequestRefused(error.code, error.message, fix=error.fix, retry_after=error.retry_after)
     return None
