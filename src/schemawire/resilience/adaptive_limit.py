@@ -147,10 +147,14 @@ class AdaptiveLimit(Standalone):
             began, in_flight = asyncio.get_running_loop().time(), self._in_flight
             try:
                 result = await inner(context)
-            except BaseException as error:
+            except Exception as error:
                 self._release(context.partition)
                 if not is_neutral(context, error, asyncio.get_running_loop().time()):
                     self._learn(self._judge(context, None, error), error, began, in_flight)
+                raise
+            except BaseException:
+                # Without the clock: a coroutine that is closed after its event loop has none.
+                self._release(context.partition)
                 raise
             # A long body is no slow answer, but it keeps its place at the backend until it has been read.
             if context.scope is None:

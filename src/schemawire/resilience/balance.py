@@ -171,11 +171,15 @@ class Balance(Standalone):
                     if len(refusals) >= len(self._states):
                         raise _shortest(refusals.values()) from refusal
                     continue
-                except BaseException as error:
+                except Exception as error:
                     state.in_flight -= 1
                     now = loop.time()
                     if not is_neutral(context, error, now):
                         self._record(state, context, self._judge(context, None, error), began, now)
+                    raise
+                except BaseException:
+                    # Without the clock: a coroutine that is closed after its event loop has none.
+                    state.in_flight -= 1
                     raise
                 if context.scope is None:
                     state.in_flight -= 1

@@ -48,20 +48,29 @@ class Gcra:
     *Source:* ITU-T I.371, annex A (virtual scheduling).
     """
 
-    __slots__ = ("_due", "_pace", "_stored")
+    __slots__ = ("_due", "_interval", "_pace", "_stored", "_tolerance")
 
     def __init__(self, pace: Pace) -> None:
-        self._pace = pace
+        self._set_pace(pace)
         self._due = -math.inf
         self._stored = pace.most_permits if pace.warm_up else 0.0
 
     def due(self, now: float, ahead: int = 0) -> float:
         """Return when a permit comes for a caller with `ahead` callers before it; not before `now`."""
-        pace = self._pace
-        first = self._due - (pace.burst - 1) * pace.interval
+        first = self._due - self._tolerance
         if first <= now + _SLACK:
             first = now
         return first + self._cost(ahead) if ahead else first
+
+    def try_take(self, now: float) -> bool:
+        """Take a permit if one is due at `now`, and return whether it was."""
+        if self._due - self._tolerance > now + _SLACK:
+            return False
+        if self._pace.warm_up:
+            self.take(now)
+        else:
+            self._due = max(self._due, now) + self._interval
+        return True
 
     def take(self, now: float) -> None:
         """Take the permit that is due at `now`."""
@@ -83,12 +92,17 @@ class Gcra:
         owed = max(0.0, self._due - now) * self._pace.rate
         self._stored = min(self._stored, pace.most_permits) if pace.warm_up else 0.0
         self._due = now + owed / pace.rate if owed else self._due
-        self._pace = pace
+        self._set_pace(pace)
 
     def available(self, now: float) -> float:
         """Return how many permits could be taken at `now` without waiting, with fractions."""
         owed = max(0.0, self._due - now) * self._pace.rate
         return max(0.0, self._pace.burst - owed)
+
+    def _set_pace(self, pace: Pace) -> None:
+        self._pace = pace
+        self._interval = pace.interval
+        self._tolerance = (pace.burst - 1) * pace.interval
 
     def _cool(self, now: float) -> None:
         pace = self._pace

@@ -102,7 +102,9 @@ class RateLimit(Standalone):
         """Return `inner` behind this limit; each call through it takes one permit."""
 
         async def limited(context: Context) -> R:
-            if not self.try_acquire():
+            if not self._queue and self._gcra.try_take(asyncio.get_running_loop().time()):
+                self._passed += 1
+            else:
                 await self.acquire(deadline=context.deadline)
             return await inner(context)
 
@@ -110,10 +112,8 @@ class RateLimit(Standalone):
 
     def try_acquire(self) -> bool:
         """Take a permit if one is due and nobody waits for it; never waits, never refuses aloud."""
-        now = asyncio.get_running_loop().time()
-        if self._queue or self._gcra.due(now) > now:
+        if self._queue or not self._gcra.try_take(asyncio.get_running_loop().time()):
             return False
-        self._gcra.take(now)
         self._passed += 1
         return True
 
@@ -145,7 +145,9 @@ class RateLimit(Standalone):
 
     async def __aenter__(self) -> None:
         """Take a permit, within the inherited deadline; leaving the block gives nothing back, as time does that."""
-        if not self.try_acquire():
+        if not self._queue and self._gcra.try_take(asyncio.get_running_loop().time()):
+            self._passed += 1
+        else:
             await self.acquire(deadline=current_deadline())
 
     async def __aexit__(
@@ -202,13 +204,15 @@ class RateLimit(Standalone):
         """Grant every permit that is due to the head of the queue, and set the timer for the next one."""
         self._timer = None
         now = loop.time()
-        while self._queue and self._gcra.due(now) <= now:
-            ticket, _ = self._queue.popitem(last=False)
-            if ticket.done():  # cancelled in this very tick; its owner has yet to wake and leave
-                continue
-            self._gcra.take(now)
-            self._passed += 1
-            ticket.set_result(None)
+        while self._queue:
+            ticket = next(iter(self._queue))
+            # One that was cancelled in this very tick has yet to wake and leave.
+            if not ticket.done() and not self._gcra.try_take(now):
+                break
+            del self._queue[ticket]
+            if not ticket.done():
+                self._passed += 1
+                ticket.set_result(None)
         if self._queue:
             self._timer = loop.call_at(self._gcra.due(now), self._serve, loop)
 

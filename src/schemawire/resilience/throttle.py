@@ -147,7 +147,7 @@ class Throttle(Standalone):
             self._passed += 1
             try:
                 result = await inner(context)
-            except BaseException as error:
+            except Exception as error:
                 if not is_neutral(context, error, asyncio.get_running_loop().time()):
                     self._count(self._judge(context, None, error), level)
                 raise
