@@ -76,7 +76,7 @@ def test_analysis_needs_no_server(cli: CommandLine) -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("name", ["dev", "serve"])
+@pytest.mark.parametrize("name", ["demo", "dev", "serve"])
 def test_a_command_that_needs_the_server_says_what_to_install(name: str, cli: CommandLine) -> None:
     """Exit code 5 and the command to run, in place of an import error."""
     done = run_without_server(cli, name)

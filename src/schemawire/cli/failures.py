@@ -13,12 +13,11 @@ from rich.panel import Panel
 from rich.text import Text
 
 from schemawire.cli.exit_codes import exit_code_of
+from schemawire.cli.extras import SERVER_PACKAGES, server_missing
 from schemawire.cli.screen import Screen
 from schemawire.cli.visible import visible
-from schemawire.errors import ConfigurationInvalid, SchemawireError
+from schemawire.errors import SchemawireError
 
-SERVER_EXTRA = 'pip install "schemawire[server]"'
-_SERVER_PACKAGES = frozenset({"fastapi", "uvicorn", "sqlalchemy", "alembic", "prometheus_client", "starlette"})
 MAX_ISSUES_SHOWN = 10
 
 
@@ -66,12 +65,7 @@ def _known(error: Exception) -> Exception:
     while isinstance(error, ExceptionGroup):
         error = error.exceptions[0]
     missing = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
-    if missing not in _SERVER_PACKAGES:
-        return error
-    return ConfigurationInvalid(
-        f"This command needs the server part of schemawire; {missing!r} is not installed.",
-        fix=f"Run: {SERVER_EXTRA}",
-    )
+    return server_missing(missing) if missing in SERVER_PACKAGES else error
 
 
 def _code(error: Exception) -> str:

@@ -8,6 +8,9 @@ from schemawire.cli.connection import connected
 from schemawire.cli.exit_codes import ExitCode
 from schemawire.cli.invocation import Invocation, command
 
+LONGEST_LIST = 8
+"""Entries up to which a list is shown; the history of the metrics is longer and for `--json`."""
+
 
 @command(app, "health", backend=True)
 async def health(call: Invocation) -> ExitCode:
@@ -54,12 +57,14 @@ async def metrics(call: Invocation) -> None:
 
 
 def flattened(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str | int | float]]:
-    """Yield every leaf of nested objects as a dotted name and its value; lists only by their length."""
+    """Yield every leaf of nested objects as a dotted name and its value; of long lists only the length."""
     for name, member in value.items():
         path = f"{prefix}{name}"
         match member:
             case Mapping():
                 yield from flattened(member, f"{path}.")
+            case list() | tuple() if len(member) <= LONGEST_LIST:
+                yield from flattened({str(position): entry for position, entry in enumerate(member)}, f"{path}.")
             case list() | tuple():
                 yield f"{path} (entries)", len(member)
             case float():

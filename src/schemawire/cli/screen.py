@@ -68,6 +68,7 @@ class Screen:
         """Return a table whose cells are data and never markup; numbers are set to the right."""
         body = [tuple(_cell(value) for value in row) for row in rows]
         table = Table(title=visible(title) or None, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+        table.padding, table.pad_edge = (0, 1, 0, 0), False  # eighty columns are soon used up
         numeric = [bool(body) and all(_is_figure(row[at].plain) for row in body) for at in range(len(columns))]
         for name, right in zip(columns, numeric, strict=True):
             table.add_column(name, justify="right" if right else "left", overflow="fold")

@@ -137,5 +137,5 @@ async def diff(
         call.screen.document(found)
         return
     for difference in found:
-        call.screen.line(f"{difference.get('code', '')}  {difference.get('pointer', '')}")
-    call.screen.note(f"{len(found)} differences between version {old} and version {newest}")
+        call.screen.line(f"{difference.get('code', '')}  {difference.get('path') or difference.get('pointer', '')}")
+    call.screen.note(f"changes from version {old} to version {newest}: {len(found)}")

@@ -6,8 +6,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from schemawire.errors import Failed
 from schemawire.testing.chaos_proxy import ChaosProxy
-from schemawire.testing.service_process import ServiceProcess
+from schemawire.testing.service_process import ServiceDidNotStart, ServiceProcess
 from schemawire.testing.toxics import BlackHole, Toxic
 
 _POLL_INTERVAL = 0.002
@@ -93,10 +94,16 @@ class Backdrop:
     async def start(self) -> None:
         """Start the service and return once it answers.
 
+        Raises:
+            Failed: it does not start; the message holds the end of its log.
+
         *Cancelled:* leaving the block ends the process, and with it the thread that waits for it.
         """
         self._service.start()
-        await asyncio.to_thread(self._service.wait_ready)
+        try:
+            await asyncio.to_thread(self._service.wait_ready)
+        except ServiceDidNotStart as error:
+            raise Failed(str(error), fix="The log above says why; `schemawire serve` shows it too.") from error
 
     async def kill_holding_replies(self, limit: float) -> int:
         """End the service with SIGKILL at the worst moment: writes are committed and their replies are lost.

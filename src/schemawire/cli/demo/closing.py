@@ -11,24 +11,37 @@ from schemawire.cli.draw import schema_tree
 from schemawire.cli.looking import flattened
 from schemawire.cli.screen import Screen
 
-_SERVICE_FIGURES = ("totalRequests", "successfulRequests", "failedRequests")
+_METRICS = {
+    "client.calls.started": "client: calls",
+    "client.calls.attempts": "client: attempts, with those that the open breaker refused",
+    "client.calls.success": "client: calls that succeeded",
+    "client.retry.recovered": "client: calls that succeeded after a retry",
+    "client.budget.balance": "client: retries left in the budget",
+    "service.totalRequests": "service since its restart: totalRequests",
+    "service.successfulRequests": "service since its restart: successfulRequests",
+    "store.writes": "store since its restart: writes",
+    "store.commits": "store since its restart: commits",
+}
+"""Which of the handler's `get_metrics()` are shown, and in what words."""
 
 
 def show_closing(screen: Screen, stage: Stage, report: Report, metrics: Mapping[str, object]) -> None:
     """Print everything that a finished demo has to show."""
     stage.heading("What was sent, and what the store file holds")
     stage.shows(_table(screen, report))
-    stage.heading("One of them")
-    stage.shows(schema_tree(_richest(report.cases).schema))
+    shown = _richest(report.cases)
+    stage.heading(f"One of them: {shown.project}")
+    stage.says(f"“{' '.join(shown.text.split())}”", style="italic")
+    stage.shows(schema_tree(shown.schema))
     stage.heading("Metrics")
-    stage.shows(screen.table("", ("", ""), _figures(report, metrics)))
+    stage.shows(screen.table("", ("figure", "value"), _figures(report, metrics)))
     stage.heading("Proof, from the store file alone")
     for line in _verdict(report):
         stage.says(line, style="green" if report.holds else "red")
 
 
 def _table(screen: Screen, report: Report) -> RenderableType:
-    columns = ("description", "entities", "fields", "relationships", "attempts", "sent", "stored", "")
+    columns = ("description", "entities", "fields", "relationships", "attempts", "digest", "stored")
     return screen.table("", columns, [_row(report, case) for case in report.cases])
 
 
@@ -40,9 +53,8 @@ def _row(report: Report, case: Case) -> tuple[str | int, ...]:
         case.figures.fields,
         case.figures.relationships,
         report.attempts.get(case.project, 0),
-        case.digest[:12],
-        stored[:12] or "missing",
-        "same" if stored == case.digest else "DIFFERENT",
+        case.digest[:8],
+        "same" if stored == case.digest else stored[:8] or "missing",
     )
 
 
@@ -62,10 +74,8 @@ def _figures(report: Report, metrics: Mapping[str, object]) -> list[tuple[str, s
         ("of them done, with the reply lost", report.replies_swallowed),
         ("breaker opened / closed again", f"{report.breaker_opened} / {report.breaker_closed}"),
     ]
-    service = metrics.get("service")
-    known = dict(flattened(service)) if isinstance(service, Mapping) else {}
-    rows += [(f"service since its restart: {name}", known[name]) for name in _SERVICE_FIGURES if name in known]
-    return rows
+    known = dict(flattened(metrics))
+    return rows + [(words, known[name]) for name, words in _METRICS.items() if name in known]
 
 
 def _verdict(report: Report) -> list[str]:

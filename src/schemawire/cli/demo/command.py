@@ -7,6 +7,7 @@ import typer
 
 from schemawire.cli.app import app
 from schemawire.cli.exit_codes import ExitCode
+from schemawire.cli.extras import require_server
 from schemawire.cli.invocation import Invocation, command
 
 
@@ -28,6 +29,7 @@ async def demo(
 
     Exit code 0 only if every schema is in the store exactly once as it was sent, and the faults really happened.
     """
+    require_server()
     from schemawire.cli.demo.plan import Plan
     from schemawire.cli.demo.story import perform
 
