@@ -6,6 +6,7 @@ Knows nothing of where elements are stored.
 import json
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from hashlib import sha256
 
 from schemawire.schema.changes import Changes
@@ -15,30 +16,46 @@ _EXACT_INTEGERS = 2.0**53
 _LEFT_OUT = frozenset({"evidence"})
 
 
+@cache
+def _options(model: type[Part]) -> dict[str, tuple[str, bool, object]]:
+    """Return for each option that counts its key, whether it must be given, and its default."""
+    return {
+        name: (option.alias or name, option.is_required(), option.default)
+        for name, option in model.model_fields.items()
+        if name not in _LEFT_OUT
+    }
+
+
 def _plain(value: object) -> object:
     match value:
         case Part():
             return _plain_part(value)
         case str():
-            return unicodedata.normalize("NFC", value)
+            return _nfc(value)
         case float() if value.is_integer() and abs(value) <= _EXACT_INTEGERS:
             return int(value)  # 1 and 1.0 are one JSON number, and some stores write the one for the other
         case list() | tuple():
             return [_plain(item) for item in value]
         case dict():
-            return {unicodedata.normalize("NFC", key): _plain(item) for key, item in value.items()}
+            return {_nfc(key): _plain(item) for key, item in value.items()}
         case _:
             return value
 
 
+def _nfc(text: str) -> str:
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+
 def _plain_part(part: Part) -> dict[str, object]:
     plain: dict[str, object] = {}
-    for name, option in type(part).model_fields.items():
-        value = getattr(part, name)
-        if value is not None and name not in _LEFT_OUT and (option.is_required() or value != option.default):
-            plain[option.alias or name] = _plain(value)
+    options, values = _options(type(part)), part.__dict__
+    for name in part.model_fields_set & options.keys():  # what is not set has its default
+        key, is_required, default = options[name]
+        value = values[name]
+        if value is not None and (is_required or value != default):
+            plain[key] = _plain(value)
     for name, value in (part.model_extra or {}).items():
-        plain[unicodedata.normalize("NFC", name)] = _plain(value)
+        plain[_nfc(name)] = _plain(value)
     return plain
 
 
