@@ -157,13 +157,15 @@ class Retry(Standalone):
         while True:
             now = asyncio.get_running_loop().time()
             verdict = decide(self._options, judgement, progress, now=now, draw=self._draw())
-            paid = verdict.stop is None and self.budget.withdraw(now, throttled=judgement.retry is RetryClass.THROTTLED)
+            paid = verdict.free or (
+                verdict.stop is None and self.budget.withdraw(now, throttled=judgement.retry is RetryClass.THROTTLED)
+            )
             if verdict.stop is None and not paid and not progress.patient:
                 verdict = Verdict(stop=StopReason.BUDGET)
             if verdict.stop is not None:
                 self._give_up(context, judgement, verdict.stop)
                 return verdict
-            progress.pauses += not verdict.transparent
+            progress.pauses += not (verdict.transparent or verdict.free)
             progress.memory = verdict.memory
             if paid:
                 self._schedule(context, judgement, progress, verdict)
@@ -239,5 +241,5 @@ def _tell_history(context: Context, judgement: Judgement, reason: StopReason, er
         # Foreign errors get the same two attributes as ours; those with slots cannot take them.
         if earlier:
             error.attempts = earlier  # type: ignore[attr-defined]  # see above
-        if judgement.retry_after is not None:
+        if judgement.retry_after is not None and getattr(error, "retry_after", None) is None:
             error.retry_after = judgement.retry_after  # type: ignore[attr-defined]  # see above

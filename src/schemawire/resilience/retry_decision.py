@@ -90,6 +90,8 @@ class Verdict:
     stop: StopReason | None = None
     delay: float = 0.0
     transparent: bool = False
+    free: bool = False
+    """Whether the attempt before was refused by ourselves, so that going again owes neither pause nor budget."""
     memory: float = 0.0
     """What the backoff formula wants to be told at the next retry."""
 
@@ -126,15 +128,18 @@ def decide(options: RetryConfig, judgement: Judgement, progress: Progress, *, no
     transparent = _is_transparent(options, judgement, progress)
     delay, memory = _backoff(options, judgement, progress, draw=draw, transparent=transparent)
     left = progress.deadline - now
-    hint = judgement.retry_after
-    if hint is not None and hint > 0:
-        if hint >= left:
+    hint = judgement.retry_after or 0.0
+    if hint >= left:
+        return Verdict(stop=StopReason.DEADLINE)
+    if delay >= left:
+        if not progress.patient or left <= options.transient_base:
             return Verdict(stop=StopReason.DEADLINE)
+        # The last chance of a call that goes on until its deadline comes before it, not after.
+        delay = draw * left
+    if hint > 0:
         # The jitter is drawn inside the time left, so that it never turns a hint that fits into one that does not.
         delay = max(delay, hint + draw * (min(hint * (1 + options.hint_jitter), left) - hint))
-    if delay >= left:
-        return Verdict(stop=StopReason.DEADLINE)
-    return Verdict(delay=delay, transparent=transparent, memory=memory)
+    return Verdict(delay=delay, transparent=transparent, free=judgement.neutral, memory=memory)
 
 
 def _obstacle(options: RetryConfig, judgement: Judgement, progress: Progress) -> StopReason | None:
@@ -162,5 +167,8 @@ def _backoff(
     if transparent and progress.transparent == 0:
         # Nothing was asked of the other side yet, so the first such attempt owes it no pause.
         return 0.0, progress.memory
+    if judgement.neutral:
+        # Our own refusal says nothing about the other side: look again soon, and do not back off from it.
+        return options.transient_base * (0.5 + draw / 2), progress.memory
     formula = options.throttled if judgement.retry is RetryClass.THROTTLED else options.transient
     return formula.delay(progress.pauses + 1, draw, progress.memory)
