@@ -1,6 +1,7 @@
 """Retries: what is repeated, when, how often, and what the last error says."""
 
 import asyncio
+import itertools
 import math
 from typing import Any
 
@@ -260,6 +261,22 @@ async def test_a_patient_call_waits_for_the_budget_instead_of_failing() -> None:
     retry = Retry(budget=budget, until_deadline=lambda context: True, draw=half)
     assert await retry.bind(_call)(Context(deadline=60.0, call=work)) == "done"
     assert 10 <= work.calls[1].at < 15
+
+
+@virtual_time
+async def test_a_refusal_of_our_own_that_is_worth_waiting_out_costs_no_budget() -> None:
+    """Where a judge lets a call wait out an open breaker, nothing was sent: no charge, and no growing pauses."""
+
+    def wait_out(context: Context, result: object, error: BaseException | None) -> Judgement:
+        if isinstance(error, CircuitOpen):
+            return Judgement(neutral=True, retry=RetryClass.TRANSIENT, retry_after=error.retry_after)
+        return judge_exceptions(context, result, error)
+
+    work = Work(*[CircuitOpen() for _ in range(20)], CircuitOpen(retry_after=2.0), "done")
+    retry = Retry(budget=empty(), judge=wait_out, until_deadline=lambda context: True, draw=half)
+    assert await retry.bind(_call)(Context(deadline=60.0, call=work)) == "done"
+    gaps = [later.at - earlier.at for earlier, later in itertools.pairwise(work.calls)]
+    assert gaps == pytest.approx([0.0375] * 20 + [2.2])
 
 
 @virtual_time
