@@ -18,7 +18,8 @@ class ContractApp:
     """The application that every wire is tested against, served or called in-process."""
 
     def __init__(self) -> None:
-        self.disconnects = 0
+        self.waiting = asyncio.Event()
+        self.left = asyncio.Event()
         self.sent_chunks = 0
         self.started = False
         self.stopped = False
@@ -87,10 +88,11 @@ class ContractApp:
         await send({"type": "http.response.body", "body": b"second"})
 
     async def do_silent(self, scope: Scope, receive: Any, send: Any) -> None:
+        self.waiting.set()
         message = await receive()
         while message["type"] != "http.disconnect":
             message = await receive()
-        self.disconnects += 1
+        self.left.set()
 
     async def do_silent_body(self, scope: Scope, receive: Any, send: Any) -> None:
         await start(send)

@@ -176,13 +176,12 @@ async def test_leaving_early_is_told_to_the_application(bench: Bench, path: str)
         response = await bench.send(path)
         await response.aclose()
 
-    task = asyncio.create_task(leave())
-    await asyncio.sleep(0.05)
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
-    async with asyncio.timeout(5):
-        while not bench.app.disconnects:  # noqa: ASYNC110  # the application only counts
-            await asyncio.sleep(0.005)
+    async with asyncio.timeout(10):
+        task = asyncio.create_task(leave())
+        await bench.app.waiting.wait()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await bench.app.left.wait()
     assert bench.wire.statistics().in_flight == 0
     assert (await bench.read("/status/200"))[0] == 200
 

@@ -17,6 +17,7 @@ from schemawire.testing.scripted import (
     fail,
     hang,
 )
+from schemawire.testing.scripted_wire import Reply, ScriptedWire, ScriptRanOut, Sent
 from schemawire.testing.toxics import (
     Bandwidth,
     BlackHole,
@@ -53,10 +54,14 @@ __all__ = [
     "Direction",
     "Latency",
     "RecordedCall",
+    "Reply",
     "Reset",
     "ScriptExhausted",
+    "ScriptRanOut",
     "ScriptedDependency",
     "ScriptedStatistics",
+    "ScriptedWire",
+    "Sent",
     "Slicer",
     "SlowClose",
     "SlowLoris",

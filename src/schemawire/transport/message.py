@@ -44,8 +44,9 @@ class Headers(Mapping[str, str]):
     @classmethod
     def received(cls, pairs: Iterable[tuple[str, str]]) -> "Headers":
         """Return headers whose form is already known to be right, because a wire has parsed them."""
-        headers = cls()
+        headers = cls.__new__(cls)
         headers._pairs = tuple(pairs)
+        headers._index = None
         return headers
 
     @property
@@ -138,7 +139,7 @@ class Request:
 
 def is_replayable(body: Body) -> bool:
     """Return whether `body` can be sent again: bytes, nothing, or a factory; an async iterable is used up by once."""
-    return not isinstance(body, AsyncIterable)
+    return body is None or isinstance(body, bytes) or not isinstance(body, AsyncIterable)
 
 
 def require_body(body: object) -> Body:
@@ -147,7 +148,7 @@ def require_body(body: object) -> Body:
     Raises:
         TypeError: it is neither bytes, a factory, an async iterable nor `None`.
     """
-    if body is None or isinstance(body, bytes | AsyncIterable) or callable(body):
+    if body is None or isinstance(body, bytes) or callable(body) or isinstance(body, AsyncIterable):
         return body
     if isinstance(body, bytearray | memoryview):
         return bytes(body)
