@@ -16,7 +16,7 @@ from schemawire.analysis.links import add_relations, complete_quantities, link_n
 from schemawire.analysis.naming import camel_case, pascal_case
 from schemawire.analysis.selection import select_entities
 from schemawire.analysis.synonyms import merge_synonyms
-from schemawire.analysis.technical import add_keys, add_reference_fields, add_timestamps
+from schemawire.analysis.technical import add_keys, add_reference_fields, add_timestamps, drop_inherited
 from schemawire.schema.model import DomainSchema
 
 ANALYSER = "patterns"
@@ -69,6 +69,7 @@ def _add_technical(draft: SchemaDraft) -> None:
             add_reference_fields(draft)
     if options.add_timestamps:
         add_timestamps(draft)
+    drop_inherited(draft)
 
 
 def to_schema(draft: SchemaDraft, text: str) -> DomainSchema:
@@ -139,12 +140,17 @@ def _relationship(link: LinkDraft, name: str, draft: SchemaDraft, text: str) -> 
         "targetCardinality": link.target_quantity.cardinality() if link.target_quantity else "0..*",
         "evidence": _evidence(link.evidence, text),
     }
-    agent = draft.lexicon.verbs.agents.get(link.verb)
-    if agent is not None and not link.particle:
-        document["sourceRole"] = agent
-    if link.role:
-        document["targetRole"] = camel_case(link.role)
-    return document
+    return document | _roles(link)
+
+
+def _roles(link: LinkDraft) -> dict[str, str]:
+    """Name the ends as the reference field does, so that it is clear which relationship the field carries."""
+    roles = {"targetRole": camel_case(link.role)} if link.role else {}
+    if link.referenced_end == "source" and link.reference_role != link.source:
+        roles["sourceRole"] = camel_case(link.reference_role)
+    elif link.referenced_end == "target" and link.reference_role != link.target:
+        roles["targetRole"] = camel_case(link.reference_role)
+    return roles
 
 
 def _evidence(sources: Sequence[Source], text: str) -> list[dict[str, Any]]:

@@ -71,10 +71,12 @@ class Context:
             return phrase.pronoun in ("we", "you", "us", "i") and self.speaker is None
         if not phrase.words:
             return False
-        if phrase.head.lower() in self.lexicon.grammar.strict_containers or phrase.words in self.aliases:
+        if phrase.words in self.aliases:
             return True
         if phrase.determiner not in _DEFINITE or phrase.owner is not None:
             return False
+        if phrase.head.lower() in self.lexicon.grammar.strict_containers:
+            return True
         return bool(self.product) and tuple(word.lower() for word in phrase.words) in {
             self.product,
             self.product_name,

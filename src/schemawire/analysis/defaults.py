@@ -3,32 +3,44 @@
 Knows the domains file and the draft; used only where inference is wanted.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 
 from schemawire.analysis.attributes import nature_of
 from schemawire.analysis.drafting import EntityDraft, FieldDraft, LinkDraft, SchemaDraft
 from schemawire.analysis.facts import EntityName, Source
 from schemawire.analysis.naming import split_words
-from schemawire.analysis.quantifiers import MANY, ONE, Quantity
+from schemawire.analysis.quantifiers import MANY, ONE, OPTIONAL, Quantity
 
-_DEPENDANT, _PAIR = 0.6, 0.5
+_CONFIDENCE = {"dependant": 0.6, "many-to-many": 0.5, "classified": 0.5, "usual-field": 0.4}
 _GENERAL_FIELDS = ("name",)
 
 
 def infer_links(draft: SchemaDraft) -> None:
     """Relate entities that are known to hang together and that the text did not relate."""
-    domains = draft.lexicon.domains
     linked = {frozenset((link.source, link.target)) for link in draft.links}
     for name in list(draft.entities):
-        key = "_".join(name)
-        for other in _present(domains.many_to_many, key, draft):
-            _link(draft, linked, other, name, MANY, "default:many-to-many", _PAIR)
-        for other in _present(domains.classified, key, draft):
-            _link(draft, linked, other, name, Quantity(0, 1), "default:classified", _PAIR)
-        for alternatives in domains.dependants.get(key, ()):
-            owners = [words for words in map(_words, alternatives.split("|")) if words in draft.entities]
-            if owners and not any(frozenset((owner, name)) in linked for owner in owners):
-                _link(draft, linked, owners[0], name, ONE, "default:dependant", _DEPENDANT)
+        for link in _usual_links(draft, name, linked):
+            pair = frozenset((link.source, link.target))
+            if pair not in linked and not _is_kind(draft, link):
+                linked.add(pair)
+                draft.links.append(link)
+
+
+def _is_kind(draft: SchemaDraft, link: LinkDraft) -> bool:
+    return draft.entities[link.source].parent == link.target or draft.entities[link.target].parent == link.source
+
+
+def _usual_links(draft: SchemaDraft, name: EntityName, linked: Container[frozenset[EntityName]]) -> Iterator[LinkDraft]:
+    domains, key = draft.lexicon.domains, "_".join(name)
+    for other in _present(domains.many_to_many, key, draft):
+        yield _relate(draft, other, name, MANY, "many-to-many")
+    for other in _present(domains.classified, key, draft):
+        yield _relate(draft, other, name, OPTIONAL, "classified")
+    for alternatives in domains.dependants.get(key, ()):
+        owners = [words for words in map(_words, alternatives.split("|")) if words in draft.entities]
+        owners.sort(key=lambda words: draft.entities[words].parent in owners)  # a vehicle before its kinds
+        if owners and not any(frozenset((owner, name)) in linked for owner in owners):
+            yield _relate(draft, owners[0], name, ONE, "dependant")
 
 
 def _words(key: str) -> EntityName:
@@ -41,38 +53,31 @@ def _present(table: Mapping[str, tuple[str, ...]], key: str, draft: SchemaDraft)
             yield words
 
 
-def _link(
-    draft: SchemaDraft, linked: set[frozenset[EntityName]], owner: EntityName, owned: EntityName, each: Quantity,
-    rule: str, confidence: float,
-) -> None:  # fmt: skip
-    pair = frozenset((owner, owned))
-    if pair in linked or draft.entities[owned].parent == owner or draft.entities[owner].parent == owned:
-        return
-    linked.add(pair)
+def _relate(draft: SchemaDraft, owner: EntityName, owned: EntityName, each: Quantity, rule: str) -> LinkDraft:
     seen = draft.entities[owned].sources[0]
-    source = Source(seen.start, seen.end, rule, confidence)
-    draft.links.append(
-        LinkDraft(
-            source=owner, target=owned, verb="have", evidence=[source], source_quantity=each, target_quantity=MANY
-        )
+    evidence = [Source(seen.start, seen.end, f"default:{rule}", _CONFIDENCE[rule])]
+    return LinkDraft(
+        source=owner, target=owned, verb="have", evidence=evidence, source_quantity=each, target_quantity=MANY
     )
 
 
 def infer_fields(draft: SchemaDraft) -> None:
     """Give usual fields to each entity that has none."""
     for entity in draft.entities.values():
-        if not entity.fields and entity.parent is None:
-            for words in _usual_fields(entity, draft):
-                nature = nature_of(words, draft.lexicon)
-                source = entity.sources[0] if entity.sources else None
-                draft.add_field(
-                    entity.words,
-                    FieldDraft(
-                        words=words, type=nature.type, limits=dict(nature.limits), required=not nature.optional,
-                        unique=nature.unique, sensitive=nature.sensitive,
-                        source=source and Source(source.start, source.end, "default:usual-field", 0.4),
-                    ),
-                )  # fmt: skip
+        if entity.fields or entity.parent is not None:
+            continue
+        for words in _usual_fields(entity, draft):
+            draft.add_field(entity.words, _usual_field(words, entity, draft))
+
+
+def _usual_field(words: tuple[str, ...], entity: EntityDraft, draft: SchemaDraft) -> FieldDraft:
+    nature = nature_of(words, draft.lexicon)
+    seen = entity.sources[0]
+    return FieldDraft(
+        words=words, type=nature.type, limits=dict(nature.limits), required=not nature.optional, unique=nature.unique,
+        sensitive=nature.sensitive,
+        source=Source(seen.start, seen.end, "default:usual-field", _CONFIDENCE["usual-field"]),
+    )  # fmt: skip
 
 
 def _usual_fields(entity: EntityDraft, draft: SchemaDraft) -> list[tuple[str, ...]]:

@@ -4,7 +4,7 @@ Knows the facts' sources; knows no sentence.
 """
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from schemawire.analysis.analyser import AnalysisOptions
 from schemawire.analysis.facts import EntityName, Source
@@ -12,6 +12,8 @@ from schemawire.analysis.lexicon import Lexicon
 from schemawire.analysis.naming import field_name, pascal_case
 from schemawire.analysis.quantifiers import Quantity
 from schemawire.schema.model import FieldType, RelationshipKind
+
+End = Literal["source", "target"]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -63,6 +65,9 @@ class LinkDraft:
     target_quantity: Quantity | None = None
     role: tuple[str, ...] = ()
     through: EntityName | None = None
+    referenced_end: End | None = None
+    """The end that a reference field at the other end names, and what it calls it."""
+    reference_role: tuple[str, ...] = ()
 
     @property
     def is_plain(self) -> bool:

@@ -23,7 +23,7 @@ def read_copula(clause: Clause, context: Context) -> Iterator[Fact]:
     if marks:
         yield from _read_marks(clause, marks, context)
         return
-    if _is_limit(clause):
+    if is_limit(clause):
         yield from _read_limit(clause, context)
         return
     values = _values(clause)
@@ -50,7 +50,8 @@ def _read_marks(clause: Clause, marks: frozenset[str], context: Context) -> Iter
             yield ConstraintFact(owner=owner, field=subject.words, source=source, marks=plain)
 
 
-def _is_limit(clause: Clause) -> bool:
+def is_limit(clause: Clause) -> bool:
+    """Return whether a clause says between which numbers something is."""
     words = [word.lower for word in clause.rest]
     return words[:1] != [] and words[0] in _LIMITING and any(word.tag == "num" for word in clause.rest)
 
@@ -111,6 +112,8 @@ def _read_kinds(clause: Clause, context: Context) -> Iterator[Fact]:
     if len(clause.objects) > 1 and len(subjects) == 1:  # "a vehicle is either a car or a truck"
         parent = context.resolve(subjects[0])
         yield from _kinds(clause.objects, parent, clause, context, _FAIR)
+    elif clause.modality == "optional":
+        return  # "a tutor may also be a student" tells of two roles of one person, not of a kind
     elif len(clause.objects) == 1 and _names_a_kind(target, subjects) and not clause.behind("of", "in", "to", "for"):
         yield from _kinds(subjects, context.resolve(target), clause, context, _FAIR)
 

@@ -148,8 +148,8 @@ def _verb_name(link: LinkDraft, verbs: Verbs) -> str:
 
 
 def _third_person(verb: str) -> str:
-    if verb == "have":
-        return "has"
+    if verb in ("have", "be"):
+        return "has" if verb == "have" else "is"
     return plural(verb) if not is_plural(verb) else verb
 
 

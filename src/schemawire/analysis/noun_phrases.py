@@ -42,7 +42,6 @@ class Phrase:
     hint: Hint = ""
     values: tuple[str, ...] = ()
     """What it may be, where that is listed behind it: "a role: admin, editor or viewer"."""
-    capitalised: bool = False
 
     @property
     def head(self) -> str:
@@ -102,7 +101,10 @@ def _read_simple(words: Sequence[Word], index: int, grammar: Grammar) -> tuple[P
         if inner is not None:
             quantity, length = inner
             index += length
-    return _read_naming(words, index, grammar, begin, quantity, determiner)
+    named = _read_naming(words, index, grammar)
+    if named is None:
+        return None
+    return replace(named[0], start=begin, quantity=quantity, determiner=determiner), named[1]
 
 
 def _skip_partitive(words: Sequence[Word], index: int) -> int:
@@ -112,13 +114,10 @@ def _skip_partitive(words: Sequence[Word], index: int) -> int:
     return index
 
 
-def _read_naming(
-    words: Sequence[Word], index: int, grammar: Grammar, begin: int, quantity: Quantity | None, determiner: str
-) -> tuple[Phrase, int] | None:
+def _read_naming(words: Sequence[Word], index: int, grammar: Grammar) -> tuple[Phrase, int] | None:
+    """Read the nouns and adjectives that name something, without what stands before them."""
     naming: list[str] = []
     marks: set[Mark] = set()
-    capitalised = False
-    end = begin
     first = index
     while index < len(words) and len(naming) < _MAX_PHRASE and _continues(words, index, bool(naming)):
         word = words[index]
@@ -127,15 +126,14 @@ def _read_naming(
             marks.add(mark)
         if not _is_empty(word, grammar):
             naming.append(word.token.text if _is_identifier(word.token.text) else word.lower)
-            capitalised = word.token.text[:1].isupper() and index > 0
-        end = word.token.end
         index += 1
-    if index == first or not naming:
+    if not naming:
         return None
-    return Phrase(
-        words=tuple(naming), start=begin, end=end, quantity=quantity, determiner=determiner,
-        plural=is_plural(naming[-1].lower()), marks=frozenset(marks), capitalised=capitalised,
-    ), index  # fmt: skip
+    phrase = Phrase(
+        words=tuple(naming), start=words[first].token.start, end=words[index - 1].token.end,
+        plural=is_plural(naming[-1].lower()), marks=frozenset(marks),
+    )  # fmt: skip
+    return phrase, index
 
 
 def _continues(words: Sequence[Word], index: int, has_name: bool) -> bool:
@@ -169,10 +167,10 @@ def _read_owned(phrase: Phrase, words: Sequence[Word], index: int, grammar: Gram
     """Read what follows a possessive: "an author's name" is a name whose owner is the author."""
     if index >= len(words) or words[index].tag != "poss":
         return phrase, index
-    found = _read_naming(words, index + 1, grammar, phrase.start, None, phrase.determiner)
+    found = _read_naming(words, index + 1, grammar)
     if found is None:
         return phrase, index + 1
-    return replace(found[0], owner=phrase), found[1]
+    return replace(found[0], owner=phrase, start=phrase.start, determiner=phrase.determiner), found[1]
 
 
 def _read_of(phrase: Phrase, words: Sequence[Word], index: int, grammar: Grammar) -> tuple[Phrase, int]:

@@ -70,7 +70,18 @@ def _read_single_phrase(description: str, lexicon: Lexicon) -> list[Fact]:
     words = split_words(description)
     if not 0 < len(words) <= _MAX_SINGLE or not all(word[0].isalpha() for word in words):
         return []
-    closed = ("articles", "pronouns", "be", "have", "do", "modals", "prepositions", "conjunctions", "adverbs")
+    closed = (
+        "articles",
+        "pronouns",
+        "be",
+        "have",
+        "do",
+        "modals",
+        "prepositions",
+        "conjunctions",
+        "adverbs",
+        "subordinators",
+    )
     kept = [word for word in words if not any(lexicon.grammar.is_in(word, group) for group in closed)]
     kept = [word for word in kept if word not in lexicon.grammar.strict_containers] or kept
     if not kept:

@@ -10,7 +10,7 @@ from schemawire.analysis.attributes import is_known_field
 from schemawire.analysis.clauses import Adjunct, Clause
 from schemawire.analysis.context import Context
 from schemawire.analysis.facts import EntityFact, EntityName, Fact, PropertyFact, RelationFact, Source
-from schemawire.analysis.kinds import named_relationship, read_copula, read_named_relationship
+from schemawire.analysis.kinds import is_limit, named_relationship, read_copula, read_named_relationship
 from schemawire.analysis.lexicon import Grammar, Verbs
 from schemawire.analysis.noun_phrases import Mark, Phrase, unwrapped
 from schemawire.analysis.quantifiers import MANY, ONE, OPTIONAL, SOME, Quantity
@@ -34,6 +34,8 @@ _LINKING = (
     "under",
 )
 _ABOUT = ("for", "of", "about", "on")
+_PLACES = ("in", "on", "under")
+_PURPOSES = ("for", "about")
 _SURE, _FAIR, _WEAK = 0.9, 0.75, 0.5
 
 
@@ -79,6 +81,8 @@ class ClauseReader:
             yield from self._read_linked(clause, clause.behind("to"), "belong", "to", "belongs-to")
         elif clause.passive and self._verbs.is_in(lemma, "describing") and clause.behind("by", "with"):
             yield from self._read_description(clause)
+        elif lemma == "be" and not clause.objects and clause.behind(*_PLACES, *_PURPOSES) and not is_limit(clause):
+            yield from self._read_place(clause)
         elif lemma == "be":
             yield from read_copula(clause, self.context)
         elif not clause.passive and self._verbs.is_in(lemma, "having") and self._reads_as_having(clause):
@@ -99,6 +103,12 @@ class ClauseReader:
         if clause.wished and clause.lemma in ("keep", "track", "store", "manage", "record", "organise", "organize"):
             self.context.aliases.update(subject.words for subject in clause.subjects if subject.words)
             return True  # "a rental company wants to keep track of its cars": the company is where the system runs
+        if (
+            clause.objects
+            and clause.objects[-1].of is not None
+            and clause.objects[-1].of.determiner in ("each", "every")
+        ):
+            return True  # "the company stores the name of each customer"
         return bool(clause.subjects) and all(self.context.is_system(subject) for subject in clause.subjects)
 
     def _read_recording(self, clause: Clause) -> Iterator[Fact]:
@@ -177,6 +187,14 @@ class ClauseReader:
             optional=clause.modality == "optional", required=clause.modality == "required",
             each=subject.determiner in ("each", "every"),
         )  # fmt: skip
+
+    def _read_place(self, clause: Clause) -> Iterator[Fact]:
+        """Read "a song can be in many playlists" as belonging, "a booking is for one room" as what it is for."""
+        places = clause.behind(*_PLACES)
+        if places:
+            yield from self._read_linked(clause, places, "belong", "to", "is-in")
+        for preposition in _PURPOSES:
+            yield from self._read_linked(clause, clause.behind(preposition), "be", preposition, "is-for")
 
     def _read_description(self, clause: Clause) -> Iterator[Fact]:
         rule = f"{clause.lemma}-by"

@@ -21,6 +21,7 @@ from schemawire.analysis.facts import (
 )
 from schemawire.analysis.lexicon import Lexicon
 from schemawire.analysis.naming import entity_words
+from schemawire.analysis.noun_phrases import Phrase
 from schemawire.analysis.quantifiers import MANY
 
 _SHORT_TEXT = 40
@@ -108,7 +109,13 @@ def is_thing(fact: PropertyFact, lexicon: Lexicon) -> bool:
     if fact.certain or fact.type is not None or fact.values or phrase.hint or (phrase.bracket and not phrase.plural):
         return False
     if is_known_field(phrase, lexicon):
-        return False
+        return phrase.plural and phrase.quantity is not None and phrase.is_many and _usually_hangs(phrase, lexicon)
     if fact.relational or phrase.is_many:
         return True
     return phrase.quantity is not None and phrase.quantity.word not in ("a", "an", "number")
+
+
+def _usually_hangs(phrase: Phrase, lexicon: Lexicon) -> bool:
+    """Return whether many of a kind are usually things: "many comments" are, "many phone numbers" are not."""
+    key = "_".join(entity_words(phrase.words))
+    return key in lexicon.domains.dependants or key in lexicon.domains.many_to_many

@@ -15,6 +15,7 @@ _TOKEN = re.compile(
     r"[^\W\d_]+(?:[-'’](?!s\b)[^\W_]+)*|"  # words; the possessive 's is a token of its own
     r"['’]s\b|\d+(?:[.,]\d+)*|->|<>|[^\s\w]|\w+?(?=[^\w]|$)|_"
 )
+_TAG = re.compile(r"</?[A-Za-z][^<>\n]{0,200}>")
 _WORD_OR_ID = re.compile(r"[^\W\d]\w*_\w*", re.UNICODE)
 _BULLET = re.compile(r"[ \t]*(?:[-*•‣–+]|\(?\d{1,3}[.)]|\(?[a-z][.)])[ \t]+")
 _HEADING = re.compile(r"[ \t]*#{1,6}[ \t]+")
@@ -131,6 +132,9 @@ def _tokens(text: str, start: int, end: int) -> list[Token]:
     tokens = []
     position = start
     while position < end:
+        if text[position] == "<" and (tag := _TAG.match(text, position, end)):
+            position = tag.end()  # markup says nothing of the domain
+            continue
         match = _WORD_OR_ID.match(text, position, end) or _TOKEN.match(text, position, end)
         if match is None or match.end() == position:
             position += 1

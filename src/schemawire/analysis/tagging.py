@@ -186,6 +186,10 @@ def _starts_phrase(word: str, lexicon: Lexicon) -> bool:
     return word.isalpha() and is_plural(word)
 
 
+def _starts_counted(word: str, lexicon: Lexicon) -> bool:
+    return word in _QUANTIFIERS or word in lexicon.grammar.numbers or lexicon.grammar.is_in(word, "articles")
+
+
 def _is_base_verb(form: VerbForm, following: str, state: _State, lexicon: Lexicon) -> bool:
     previous = state.previous
     if previous is None:
@@ -211,7 +215,8 @@ def _is_third_person(form: VerbForm, following: str, state: _State, lexicon: Lex
     if previous is None:
         return False
     if previous.tag == "conj":
-        return state.finite and form.lemma not in lexicon.verbs.ambiguous
+        certain = form.lemma not in lexicon.verbs.ambiguous or _starts_counted(following, lexicon)
+        return state.finite and certain
     subject = previous.lower in _THIRD_PERSON or previous.tag in _SUBJECT_ENDS or previous.lower in (")", ",")
     if not subject or (previous.tag == "noun" and is_plural(previous.lower) and form.lemma in lexicon.verbs.ambiguous):
         return False

@@ -3,10 +3,10 @@
 Knows the draft and its options; knows no sentence.
 """
 
-from schemawire.analysis.drafting import EntityDraft, FieldDraft, LinkDraft, SchemaDraft
-from schemawire.analysis.facts import EntityName
-from schemawire.analysis.quantifiers import MANY, ONE, Quantity
+from schemawire.analysis.drafting import End, EntityDraft, FieldDraft, LinkDraft, SchemaDraft
+from schemawire.analysis.quantifiers import MANY, ONE
 
+_MAX_SAME = 100
 _FAR_ENDS = frozenset({"to", "in", "for", "on", "at", "with", "from", "under"})
 
 
@@ -24,41 +24,37 @@ def add_keys(draft: SchemaDraft) -> None:
 def add_reference_fields(draft: SchemaDraft) -> None:
     """Add the field that carries each relationship with one at either end."""
     for link in draft.links:
-        placed = carrier_of(link)
-        if placed is None:
+        end = referenced_end(link)
+        if end is None:
             continue
-        holder, referenced, quantity, unique = placed
-        words = _reference_words(link, holder, referenced, draft)
-        field = FieldDraft(words=words, type="uuid", source=link.evidence[0], required=quantity.low >= 1, unique=unique)
+        holder, referenced = (link.target, link.source) if end == "source" else (link.source, link.target)
+        source, target = link.source_quantity or ONE, link.target_quantity or MANY
+        quantity = source if end == "source" else target
+        field = FieldDraft(
+            words=(*_reference_words(link, end, draft), "id"), type="uuid", source=link.evidence[0],
+            required=quantity.low >= 1, unique=not (source.is_many or target.is_many),
+        )  # fmt: skip
         field.extra = {"references": {"entity": draft.entities[referenced].name, "field": "id"}}
-        _place(draft, draft.entities[holder], field, link)
+        _place(draft, draft.entities[holder], field, link, end)
 
 
-def carrier_of(link: LinkDraft) -> tuple[EntityName, EntityName, Quantity, bool] | None:
-    """Return who holds the reference, to whom, how many it must name, and whether each may be named once only."""
+def referenced_end(link: LinkDraft) -> End | None:
+    """Return the end that a reference field names; `None` where both ends have many, so that no field can."""
     source, target = link.source_quantity or ONE, link.target_quantity or MANY
     if source.is_many and target.is_many:
         return None
     if target.is_many:
-        return link.target, link.source, source, False
-    if source.is_many:
-        return link.source, link.target, target, False
-    if link.particle in _FAR_ENDS:
-        return link.source, link.target, target, True
-    return link.target, link.source, source, True
+        return "source"
+    return "target" if source.is_many or link.particle in _FAR_ENDS else "source"
 
 
-def _reference_words(
-    link: LinkDraft, holder: EntityName, referenced: EntityName, draft: SchemaDraft
-) -> tuple[str, ...]:
+def _reference_words(link: LinkDraft, end: End, draft: SchemaDraft) -> tuple[str, ...]:
     if link.source == link.target:
-        return (*_self_role(link, draft), "id")
-    if link.role and referenced == link.target:
-        return (*link.role, "id")
+        return _self_role(link, draft)
+    if end == "target":
+        return link.role or link.target
     agent = draft.lexicon.verbs.agents.get(link.verb)
-    if agent is not None and referenced == link.source and not link.particle:
-        return agent, "id"
-    return (*referenced, "id")
+    return (agent,) if agent is not None and not link.particle else link.source
 
 
 def _self_role(link: LinkDraft, draft: SchemaDraft) -> tuple[str, ...]:
@@ -73,14 +69,32 @@ def _doer(verb: str) -> str:
     return (verb[:-1] if verb.endswith("e") else verb) + ("r" if verb.endswith("er") else "er")
 
 
-def _place(draft: SchemaDraft, holder: EntityDraft, field: FieldDraft, link: LinkDraft) -> None:
+def _place(draft: SchemaDraft, holder: EntityDraft, field: FieldDraft, link: LinkDraft, end: End) -> None:
     """Add a reference under a name that is still free; a second one to the same entity is told apart by its verb."""
-    for words in (field.words, (link.verb, *field.words), *((*field.words[:-1], str(n), "id") for n in range(2, 100))):
-        key = draft.field_key(words)
+    words = field.words
+    for candidate in (words, (link.verb, *words), *((*words[:-1], str(n), "id") for n in range(2, _MAX_SAME))):
+        key = draft.field_key(candidate)
         if key not in holder.fields:
-            field.words = words
+            field.words = candidate
             holder.fields[key] = field
+            link.referenced_end, link.reference_role = end, candidate[:-1]
             return
+
+
+def drop_inherited(draft: SchemaDraft) -> None:
+    """Drop the fields of an entity that one of its ancestors has already."""
+    for entity in draft.entities.values():
+        inherited: set[str] = set()
+        above = entity.parent
+        while above is not None:
+            inherited |= {_folded(key) for key in draft.entities[above].fields}
+            above = draft.entities[above].parent
+        for key in [key for key in entity.fields if _folded(key) in inherited]:
+            del entity.fields[key]
+
+
+def _folded(key: str) -> str:
+    return key.casefold().replace("_", "")
 
 
 def add_timestamps(draft: SchemaDraft) -> None:
