@@ -146,6 +146,19 @@ async def test_only_losses_and_successes_teach() -> None:
 
 
 @virtual_time
+async def test_room_that_was_just_learned_is_used_at_once() -> None:
+    """When a success raises the limit, a waiter gets the new place in the same tick."""
+    dependency = ScriptedDependency[int](answer(1, after=1.0), then=answer(1, after=50.0))
+    options = AdaptiveLimitConfig(algorithm=LimitAlgorithm.AIMD, initial=1, max_waiting=5, max_wait=100.0)
+    limit = AdaptiveLimit(options)
+    tasks = [start(limit.bind(dependency)) for _ in range(3)]
+    await asyncio.sleep(2.0)
+    assert limit.statistics().limit == 2
+    assert dependency.statistics().in_flight == 2
+    await asyncio.gather(*tasks)
+
+
+@virtual_time
 async def test_new_options_keep_the_learned_limit_in_range() -> None:
     """A lower maximum holds at once; a waiter gets in when the new range has room."""
     limit = AdaptiveLimit(fixed(1, max_waiting=1, max_wait=9.0))

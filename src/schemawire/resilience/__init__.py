@@ -25,6 +25,7 @@ from schemawire.resilience.coherence import contradictions
 from schemawire.resilience.deadline import Inherited, current_deadline, remaining, within
 from schemawire.resilience.fallback import Fallback, FallbackConfig, FallbackStatistics
 from schemawire.resilience.hedge import Hedge, HedgeConfig, HedgeStatistics
+from schemawire.resilience.keyed_rate_limit import KeyedRateLimit, KeyedRateLimitStatistics
 from schemawire.resilience.limit_algorithms import LimitAlgorithm
 from schemawire.resilience.outlier import OutlierConfig
 from schemawire.resilience.pipeline import PLACES, Layers, Pipeline, PipelineStatistics
@@ -35,6 +36,7 @@ from schemawire.resilience.retry import Retry, RetryStatistics
 from schemawire.resilience.retry_decision import RetryConfig, StopReason
 from schemawire.resilience.single_flight import SingleFlight, SingleFlightConfig, SingleFlightStatistics
 from schemawire.resilience.strategies import BalanceStrategy
+from schemawire.resilience.subset import deterministic_subset
 from schemawire.resilience.throttle import Throttle, ThrottleConfig, ThrottleStatistics
 from schemawire.resilience.timeout import Deadline, DeadlineConfig, TimeLimiter, TimeLimiterConfig, TimeoutStatistics
 
@@ -75,6 +77,8 @@ __all__ = [
     "Inherited",
     "Judge",
     "Judgement",
+    "KeyedRateLimit",
+    "KeyedRateLimitStatistics",
     "Layers",
     "LimitAlgorithm",
     "OutlierConfig",
@@ -108,6 +112,7 @@ __all__ = [
     "WindowKind",
     "contradictions",
     "current_deadline",
+    "deterministic_subset",
     "judge_exceptions",
     "remaining",
     "within",

@@ -306,3 +306,5 @@ class AdaptiveLimit(Standalone):
         self._lost += lost
         rtt = asyncio.get_running_loop().time() - began
         self._algorithm.learn(Sample(rtt=rtt, in_flight=in_flight, lost=lost))
+        if self._waiting:
+            self._admit_waiting()
