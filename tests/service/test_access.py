@@ -24,7 +24,12 @@ async def make_key(call: Caller, *scopes: str, projects: list[str] | None = None
 )
 async def test_everything_but_health_needs_a_key(call: Caller, path: str) -> None:
     """Without a key, or with a wrong one, the answer is 401 and says how to authenticate, on unknown paths too."""
-    wrong = ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic YTpi"}, {"Authorization": "Bearer \xe9"})
+    wrong: tuple[dict[str, str], ...] = (
+        {},
+        {"Authorization": "Bearer wrong"},
+        {"Authorization": "Basic YTpi"},
+        {"Authorization": "Bearer \xe9"},
+    )
     for headers in wrong:
         reply = await call("GET", path, headers=headers, anonymous=True)
         assert reply.code == "unauthenticated"

@@ -1,0 +1,170 @@
+"""Requests per second of the service against a bare FastAPI handler that does nothing, in one run.
+
+    python benchmarks/service_throughput.py [--seconds 3]
+
+Both servers run one after the other as processes of their own, on the same loopback, with the same uvicorn; a third
+process sends the load. Every write is durable (`synchronous=FULL`) before it is answered; the bare handler stores
+nothing and does not even look at the body. On two cores the load generator takes part of what is measured, from both.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import count
+from multiprocessing import get_context
+from pathlib import Path
+
+import aiohttp
+
+from schemawire.testing.service_process import ServiceProcess, free_port
+
+CONCURRENCY = (1, 16, 64)
+BATCH_SIZE = 1_000
+BARE = """
+import sys, uvicorn
+from fastapi import FastAPI
+app = FastAPI()
+@app.api_route("/{path:path}", methods=["GET", "PATCH", "POST"])
+async def nothing(path: str) -> dict[str, bool]:
+    return {"success": True}
+uvicorn.run(app, port=int(sys.argv[1]), log_level="critical", access_log=False)
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """One kind of request, sent by so many at once for so long."""
+
+    base_url: str
+    key: str
+    kind: str
+    concurrency: int
+    seconds: float
+
+
+def body_of(kind: str, number: int) -> tuple[str, str, bytes]:
+    """Return method, path and body of the n-th request of a kind; every batch makes a project of its own."""
+    operation = {
+        "operation": "create_entity",
+        "data": {"name": f"E{number}", "fields": [{"name": "a", "type": "string"}]},
+    }
+    match kind:
+        case "read":
+            return "GET", "/api/domain-schema/bench", b""
+        case "write":
+            return "PATCH", "/api/domain-schema/bench", json.dumps(operation).encode()
+    names = (f"E{number}_{index}" for index in range(BATCH_SIZE))
+    operations = [{"operation": "create_entity", "data": {"name": name}} for name in names]
+    batch = {"projectId": f"batch-{number}", "operations": operations}
+    return "POST", "/api/domain-schema/batch", json.dumps(batch).encode()
+
+
+def run_load(load: Load) -> float:
+    """Return the requests per second that were answered with success; runs in the load process."""
+    return asyncio.run(_run_load(load))
+
+
+async def _run_load(load: Load) -> float:
+    numbers = count(time.time_ns())
+    end = time.monotonic() + load.seconds
+    connector = aiohttp.TCPConnector(limit=load.concurrency)
+    headers = {"Authorization": f"Bearer {load.key}", "Content-Type": "application/json"}
+    async with aiohttp.ClientSession(load.base_url, connector=connector, headers=headers) as session:
+
+        async def send_all() -> int:
+            done = 0
+            while time.monotonic() < end:
+                method, path, body = body_of(load.kind, next(numbers))
+                async with session.request(method, path, data=body) as reply:
+                    await reply.read()
+                    assert reply.status < 300, await reply.text()
+                done += 1
+            return done
+
+        started = time.monotonic()
+        finished = await asyncio.gather(*(send_all() for _ in range(load.concurrency)))
+        return sum(finished) / (time.monotonic() - started)
+
+
+def measure(base_url: str, key: str, seconds: float) -> dict[tuple[str, int], float]:
+    """Return requests per second by kind and concurrency."""
+    found = {}
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as sender:
+        for kind in ("read", "write", "batch"):
+            for concurrency in CONCURRENCY:
+                load = Load(base_url=base_url, key=key, kind=kind, concurrency=concurrency, seconds=seconds)
+                found[kind, concurrency] = sender.submit(run_load, load).result()
+    return found
+
+
+def measure_bare(seconds: float) -> dict[tuple[str, int], float]:
+    """Measure the handler that does nothing."""
+    port = free_port()
+    server = subprocess.Popen([sys.executable, "-c", BARE, str(port)])
+    try:
+        wait_for(lambda: asyncio.run(_answers(f"http://127.0.0.1:{port}/")))
+        return measure(f"http://127.0.0.1:{port}", "none", seconds)
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def measure_service(seconds: float) -> tuple[dict[tuple[str, int], float], float]:
+    """Measure the service on a fresh file, and its resident memory after it in MB."""
+    with tempfile.TemporaryDirectory() as directory, ServiceProcess(directory) as service:
+        asyncio.run(_create(service))
+        found = measure(service.base_url, service.admin_key, seconds)
+        pages = int(Path(f"/proc/{service.pid}/statm").read_text().split()[1])
+        return found, pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+async def _create(service: ServiceProcess) -> None:
+    async with (
+        aiohttp.ClientSession(service.base_url, headers=service.headers) as session,
+        session.put("/api/domain-schema/bench", json={"name": "bench"}) as reply,
+    ):
+        assert reply.status == 201
+
+
+async def _answers(url: str) -> bool:
+    with suppress(aiohttp.ClientError):
+        async with aiohttp.ClientSession() as session, session.get(url) as reply:
+            return reply.status == 200
+    return False
+
+
+def wait_for(is_there: Callable[[], bool]) -> None:
+    """Return once the condition holds."""
+    for _ in range(500):
+        if is_there():
+            return
+        time.sleep(0.02)
+    raise TimeoutError("the server did not start")
+
+
+def main() -> None:
+    """Measure both and print the ratios."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seconds", type=float, default=2.0, help="per measurement")
+    seconds = parser.parse_args().seconds
+    bare = measure_bare(seconds)
+    ours, resident = measure_service(seconds)
+    print(f"{'request':<10}{'at once':>8}{'bare/s':>10}{'service/s':>11}{'ratio':>8}{'operations/s':>14}")
+    for (kind, concurrency), rate in ours.items():
+        operations = f"{rate * (BATCH_SIZE if kind == 'batch' else 1):,.0f}" if kind != "read" else "-"
+        bare_rate = bare[kind, concurrency]
+        print(f"{kind:<10}{concurrency:>8}{bare_rate:>10,.0f}{rate:>11,.0f}{rate / bare_rate:>8.2f}{operations:>14}")
+    print(f"service resident after it: {resident:.0f} MB")
+
+
+if __name__ == "__main__":
+    main()
