@@ -81,14 +81,17 @@ class _Performance:
         async with self._handler() as handler:
             self._stage.heading(f"Sending {len(self.cases)} descriptions: {self._backdrop.describe()}")
             with self._stage.running():
-                async with asyncio.TaskGroup() as tasks:
-                    tasks.create_task(self._kill_half_way())
-                    for case in self.cases:
-                        tasks.create_task(self._send(handler, case))
+                await self._send_all(handler)
             self._stage.heading("Reading every schema back as a verified stream")
             for case in self.cases:
                 await self._read_back(handler, case)
             self.metrics = await handler.get_metrics()
+
+    async def _send_all(self, handler: DomainSchemaHandler) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._kill_half_way())
+            for case in self.cases:
+                tasks.create_task(self._send(handler, case))
 
     def _handler(self) -> DomainSchemaHandler:
         return DomainSchemaHandler(
