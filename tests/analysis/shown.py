@@ -27,6 +27,7 @@ def show_schema(schema: DomainSchema) -> dict[str, object]:
         "relationships": [
             f"{r.source} {r.source_cardinality} {r.name} {r.target_cardinality} {r.target}"
             + ("" if r.kind == "association" else f" ({r.kind})")
+            + (f" through {r.through}" if r.through else "")
             for r in schema.relationships
         ],
     }

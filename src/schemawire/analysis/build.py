@@ -11,6 +11,7 @@ from schemawire.analysis.defaults import infer_fields, infer_links
 from schemawire.analysis.drafting import EntityDraft, FieldDraft, LinkDraft, SchemaDraft
 from schemawire.analysis.facts import Fact, KindFact, NameFact, Source
 from schemawire.analysis.fields import add_properties, apply_constraints
+from schemawire.analysis.joins import add_join_references, join_through_entities
 from schemawire.analysis.lexicon import Lexicon
 from schemawire.analysis.links import add_relations, complete_quantities, link_names, merge_links
 from schemawire.analysis.naming import camel_case, pascal_case
@@ -40,6 +41,8 @@ def build_draft(facts: Sequence[Fact], lexicon: Lexicon, options: AnalysisOption
         infer_fields(draft)
     merge_links(draft)
     complete_quantities(draft)
+    if options.join_entities:
+        join_through_entities(draft)
     _add_technical(draft)
     return draft
 
@@ -67,6 +70,7 @@ def _add_technical(draft: SchemaDraft) -> None:
         add_keys(draft)
         if options.foreign_keys:
             add_reference_fields(draft)
+            add_join_references(draft)
     if options.add_timestamps:
         add_timestamps(draft)
     drop_inherited(draft)
@@ -97,6 +101,8 @@ def _entity(
     entity: EntityDraft, draft: SchemaDraft, text: str, enums: list[dict[str, Any]], taken: set[str]
 ) -> dict[str, Any]:
     document: dict[str, Any] = {"name": entity.name}
+    if entity.kind != "entity":
+        document["kind"] = entity.kind
     if entity.parent is not None:
         document["extends"] = draft.entities[entity.parent].name
     fields = [_field(key, field, entity, text, enums=enums, taken=taken) for key, field in entity.fields.items()]
@@ -140,6 +146,8 @@ def _relationship(link: LinkDraft, name: str, draft: SchemaDraft, text: str) -> 
         "targetCardinality": link.target_quantity.cardinality() if link.target_quantity else "0..*",
         "evidence": _evidence(link.evidence, text),
     }
+    if link.through is not None:
+        document["through"] = draft.entities[link.through].name
     return document | _roles(link)
 
 

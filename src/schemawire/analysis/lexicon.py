@@ -32,6 +32,7 @@ class Verbs:
     ambiguous: frozenset[str]
     groups: Mapping[str, frozenset[str]]
     agents: Mapping[str, str]
+    nouns: Mapping[str, tuple[str, ...]]
 
     def is_in(self, lemma: str, group: str) -> bool:
         """Return whether a verb belongs to one of the groups of the verbs file."""
@@ -140,7 +141,12 @@ def _read_verbs(table: dict[str, Any]) -> Verbs:
     groups = {name: frozenset(words) for name, words in table.items() if isinstance(words, list)}
     participles = {lemma: _participle(lemma, irregular.get(lemma)) for lemma in (*table["plain"], *table["ambiguous"])}
     return Verbs(
-        forms=forms, participles=participles, ambiguous=groups["ambiguous"], groups=groups, agents=table["agents"]
+        forms=forms,
+        participles=participles,
+        ambiguous=groups["ambiguous"],
+        groups=groups,
+        agents=table["agents"],
+        nouns={verb: tuple(nouns) for verb, nouns in table["nouns"].items()},
     )
 
 

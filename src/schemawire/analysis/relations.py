@@ -285,10 +285,16 @@ class ClauseReader:
                 yield RelationFact(
                     source_words=doer, target_words=target, verb=lemma, particle=particle,
                     passive=rule == "passive-preposition",
+                    through=self._through(clause),
                     source=Source(min(subject.start, other.start), other.end, rule, confidence),
                     source_quantity=_subject_count(subject, particle),
                     target_quantity=self._target_count(other, clause, subject, particle),
                 )  # fmt: skip
+
+    def _through(self, clause: Clause) -> EntityName:
+        """Return what carries the relation: "students take courses through enrollments"."""
+        carrier = clause.behind("through", "via")[:1]
+        return (self.context.resolve(carrier[0]) or ()) if carrier else ()
 
     def _target_count(self, other: Phrase, clause: Clause, subject: Phrase, particle: str) -> Quantity | None:
         each = subject.determiner in ("each", "every")
