@@ -246,7 +246,8 @@ async def test_patient_write_outlasts_an_open_breaker() -> None:
     )
     response = await client.request("POST", "/x", json={}, idempotency_key="k", retry_until_deadline=True, deadline=300)
     assert response.status == 200
-    assert len(wire.sent) == 7
+    assert response.attempts == len(wire.sent) == 7
+    assert [sent.request.headers["X-Request-Attempt"] for sent in wire.sent] == list("1234567")
 
 
 @virtual_time

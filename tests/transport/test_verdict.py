@@ -134,7 +134,7 @@ def test_patient_call_waits_for_an_open_breaker() -> None:
     judgement = judge_error(KEYED_WRITE, CircuitOpen(retry_after=300), patient=True)
     assert judgement.neutral
     assert judgement.retry is RetryClass.TRANSIENT
-    assert judgement.retry_after == 1.0
+    assert judgement.retry_after == 0.25
 
 
 @pytest.mark.parametrize(

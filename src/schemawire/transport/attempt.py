@@ -20,6 +20,16 @@ DEADLINE_HEADER = "X-Request-Deadline"
 """Milliseconds that the caller still has; work whose deadline has passed need not be done."""
 
 
+SENT = "sent"
+"""Where a context notes how often its call has been sent."""
+
+
+def attempts_of(context: Context) -> int:
+    """Return how often the call has been sent so far; a turn that was refused before it left does not count."""
+    sent: int = context.state.get(SENT, 0)
+    return sent
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
     """One logical call, as the pipeline carries it to the wire."""
@@ -69,19 +79,21 @@ class Attempt:
 
         *Cancelled:* the connection is closed.
         """
+        # Counted here and not taken from the context, which also counts turns that an open breaker refused.
+        number = context.state[SENT] = attempts_of(context) + 1
         if self._listener is None:
-            return await self._send(context, {})
-        return await self._heard(context, self._listener)
+            return await self._send(context, number, {})
+        return await self._heard(context, number, self._listener)
 
-    async def _heard(self, context: Context, listener: Listener) -> Response | StreamResponse:
+    async def _heard(self, context: Context, number: int, listener: Listener) -> Response | StreamResponse:
         clock = asyncio.get_running_loop().time
         started = clock()
         added: dict[str, str] = {}
         result: Response | StreamResponse | None = None
         failure: BaseException | None = None
         try:
-            with listener.attempt_scope(context.endpoint.url, context.attempt, added):
-                result = await self._send(context, added)
+            with listener.attempt_scope(context.endpoint.url, number, added):
+                result = await self._send(context, number, added)
                 return result
         except BaseException as error:
             failure = error
@@ -91,7 +103,7 @@ class Attempt:
                 AttemptFinished(
                     name="attempt",
                     endpoint=context.endpoint.url,
-                    attempt=context.attempt,
+                    attempt=number,
                     outcome=outcome_of(None if result is None else result.status, failure),
                     duration=clock() - started,
                     status=None if result is None else result.status,
@@ -99,9 +111,9 @@ class Attempt:
                 )
             )
 
-    async def _send(self, context: Context, added: dict[str, str]) -> Response | StreamResponse:
+    async def _send(self, context: Context, number: int, added: dict[str, str]) -> Response | StreamResponse:
         call: Call = context.call
-        request, watched = self._request(context, call, added)
+        request, watched = self._request(context, number, added)
         try:
             reply = await self.wire.send(
                 request, connect_timeout=self.timeouts.connect, read_timeout=self.timeouts.read
@@ -115,8 +127,9 @@ class Attempt:
             return self._opened(context, request, reply)
         return await self._collected(context, request, reply)
 
-    def _request(self, context: Context, call: Call, added: dict[str, str]) -> tuple[Request, "_Watched | None"]:
-        pairs = [*call.headers.pairs, (ATTEMPT_HEADER, str(context.attempt))]
+    def _request(self, context: Context, number: int, added: dict[str, str]) -> tuple[Request, "_Watched | None"]:
+        call: Call = context.call
+        pairs = [*call.headers.pairs, (ATTEMPT_HEADER, str(number))]
         if context.deadline < math.inf:
             left = max(0.0, context.deadline - asyncio.get_running_loop().time())
             pairs.append((DEADLINE_HEADER, str(int(left * 1000))))
@@ -130,7 +143,7 @@ class Attempt:
     def _opened(self, context: Context, request: Request, reply: WireResponse) -> StreamResponse:
         assert context.scope is not None  # noqa: S101  # checked by the caller; tells the type checker
         response = StreamResponse(reply, url=request.url, deadline=context.deadline, scope=context.scope)
-        response.attempts = context.attempt
+        response.attempts = attempts_of(context)
         return response
 
     async def _collected(self, context: Context, request: Request, reply: WireResponse) -> Response:
@@ -143,7 +156,7 @@ class Attempt:
             headers=reply.headers,
             body=body,
             url=request.url,
-            attempts=context.attempt,
+            attempts=attempts_of(context),
             elapsed=asyncio.get_running_loop().time() - context.call.started,
         )
 

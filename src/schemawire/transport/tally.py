@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from schemawire.events import CallFinished, Listener
 from schemawire.resilience.call import Context
-from schemawire.transport.attempt import Call, outcome_of
+from schemawire.transport.attempt import Call, attempts_of, outcome_of
 
 OUTCOMES = ("success", "rejected", "failed", "refused", "cancelled")
 
@@ -50,7 +50,7 @@ class Tally:
         """End a call, with the status of its response or the error that took its place."""
         outcome = outcome_of(status, error)
         self._ended[outcome] += 1
-        self._attempts += context.attempt
+        self._attempts += attempts_of(context)
         if self._listener is None:
             return
         call: Call = context.call
@@ -61,7 +61,7 @@ class Tally:
                 route=route,
                 outcome=outcome,
                 duration=asyncio.get_running_loop().time() - call.started,
-                attempts=context.attempt,
+                attempts=attempts_of(context),
                 status=status,
                 error=error,
                 waits={name: value for name, value in context.state.items() if isinstance(value, float)},

@@ -32,7 +32,7 @@ NOT_A_FAILURE = frozenset({501, 505})
 RETRIED_REFUSALS = frozenset({408, 425})
 """4xx statuses that ask for the same request again (RFC 9110 §15.5.9, RFC 8470 §5.2)."""
 
-_LOOK_AGAIN = 1.0
+_LOOK_AGAIN = 0.25
 """Seconds after which a patient call looks at an open breaker again: another call's probe may close it early."""
 
 _LONGEST_HINT = 31_536_000.0
