@@ -272,6 +272,22 @@ def test_the_winners_scope_stays_open_and_the_losers_is_closed(winner: str) -> N
     play()
 
 
+def test_a_call_that_is_closed_after_its_event_loop_needs_no_loop() -> None:
+    """Closing the coroutine of a hedged call raises nothing, although its loop has gone and a hedge was under way."""
+    loop = asyncio.new_event_loop()
+    hedge = Hedge(HedgeConfig(delay=0.0))
+    dependency = ScriptedDependency[int](then=hang())
+    call = hedge(dependency)
+    task = loop.create_task(call)
+    while dependency.statistics().in_flight < 2:
+        loop.run_until_complete(asyncio.sleep(0))
+    for pending in (task, *hedge._running):
+        pending._log_destroy_pending = False  # type: ignore[attr-defined]  # that they are left pending is the point
+    loop.close()
+    call.close()
+    assert dependency.statistics().in_flight == 1  # the hedge's own coroutine goes with its task
+
+
 class Subject:
     def __init__(self) -> None:
         self.hedge = Hedge(HedgeConfig(delay=1.0, max_hedges=2))

@@ -129,6 +129,9 @@ class Hedge(Standalone):
             self._watch.add(race, began + delay, loop)
             try:
                 result = await inner(race.first)
+            except GeneratorExit:
+                race.abandon()
+                raise
             except BaseException as error:
                 self._watch.remove(race)
                 result = await race.finish(None, error)

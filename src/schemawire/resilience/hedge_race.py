@@ -165,6 +165,18 @@ class Race(Generic[R]):
             raise error
         return result  # type: ignore[no-any-return]  # set where `error` is not
 
+    def abandon(self) -> None:
+        """Let go of everything without awaiting: the coroutine is being closed, perhaps after its event loop."""
+        self._in_first = False
+        if self.watch is not None:
+            self.watch.remove(self)
+        for task, twin in self.hedges.items():
+            if not task.get_loop().is_closed():
+                task.add_done_callback(partial(_close_loser, twin))
+                task.cancel()
+            elif twin.scope is not None:
+                twin.scope.close(asyncio.CancelledError())
+
     def _fork(self, context: Context) -> Context:
         """Return a context for one attempt, whose scope ends with the caller's at the latest."""
         twin = context.fork()
