@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass
 from math import inf
@@ -216,10 +216,9 @@ async def _one_reply(
     path = paths.stream(request.project_id)
     opening = client.stream("GET", path, params=_params(request, config, progress), headers=_ACCEPT, deadline=inf)
     try:
-        async with opening as response, aclosing(_lines(response, reply, path)) as lines:
-            async for line, raw in lines:
-                element = _take(line, raw, reply, progress, request)
-                if element is not None:
+        async with opening as response, aclosing(_body(response, path)) as chunks:
+            async for chunk in chunks:
+                for element in _taken(chunk, reply, progress, request):
                     yield element
         if not progress.ended:
             raise StreamBroken("The stream ended before its trailer.")
@@ -233,13 +232,19 @@ def _params(request: StreamRequest, config: StreamingConfig, progress: Progress)
     return {name: str(value) for name, value in params.items() if value is not None}
 
 
-async def _lines(response: StreamResponse, reply: Reply, path: str) -> AsyncGenerator[tuple[Any, bytes], None]:
+async def _body(response: StreamResponse, path: str) -> AsyncGenerator[bytes, None]:
     if response.status != _OK:
         raise error_of_reply(response.status, response.headers, await response.read(), where=f"GET {path}")
     async with aclosing(aiter(response)) as chunks:
         async for chunk in chunks:
-            for found in reply.decoder.feed_lines(chunk):
-                yield found
+            yield chunk
+
+
+def _taken(chunk: bytes, reply: Reply, progress: Progress, request: StreamRequest) -> Iterator[dict[str, Any]]:
+    for line, raw in reply.decoder.feed_lines(chunk):
+        element = _take(line, raw, reply, progress, request)
+        if element is not None:
+            yield element
 
 
 def _take(line: Any, raw: bytes, reply: Reply, progress: Progress, request: StreamRequest) -> dict[str, Any] | None:
