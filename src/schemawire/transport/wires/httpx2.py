@@ -114,7 +114,7 @@ class Httpx2Response:
                 if chunk:
                     yield chunk
         except (httpx2.TransportError, httpx2.DecodingError, OSError) as error:
-            raise translated(error, str(self._response.url)) from error
+            raise translated(error, str(self._response.url), head_arrived=True) from error
 
     async def aclose(self) -> None:
         """Give the connection back if the body was read to its end, else cut it."""
@@ -124,8 +124,14 @@ class Httpx2Response:
             await self._response.aclose()
 
 
-def translated(error: Exception, url: str) -> SchemawireError:
-    """Return our error for one of httpx2's; only those raised before a connection existed count as unsent."""
+# One class of httpx2 stands for "not HTTP", "ended too early" and "not now"; only its words tell them apart.
+_ENDED = ("disconnected", "closed connection", "StreamReset", "ConnectionTerminated")
+# RFC 9113 §8.7: a stream refused with this code was not processed at all, so any request may be sent again.
+_REFUSED_STREAM = ("StreamReset", "error_code:7,")
+
+
+def translated(error: Exception, url: str, *, head_arrived: bool = False) -> SchemawireError:
+    """Return our error for one of httpx2's; what was raised before a connection existed, or refused, is unsent."""
     cause = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     match error:
         case httpx2.ConnectTimeout() | httpx2.PoolTimeout():
@@ -134,15 +140,12 @@ def translated(error: Exception, url: str) -> SchemawireError:
             return ConnectFailed(f"No connection to {url} ({cause})")
         case httpx2.TimeoutException():
             return AttemptTimeout(f"{url} was silent for longer than the read timeout ({cause})")
-        case httpx2.RemoteProtocolError() if not _has_ended(error):
+        case httpx2.RemoteProtocolError() if not head_arrived and all(words in cause for words in _REFUSED_STREAM):
+            return ConnectFailed(f"{url} refused the request before looking at it ({cause})")
+        case httpx2.RemoteProtocolError() if not head_arrived and not any(words in cause for words in _ENDED):
             return BadReply(f"{url} did not answer in HTTP ({cause})")
         case _:
             return ConnectionLost(f"The connection to {url} broke before the reply was complete ({cause})")
-
-
-def _has_ended(error: Exception) -> bool:
-    # One class stands for both "this is not HTTP" and "this ended too early"; only the words tell them apart.
-    return any(words in str(error) for words in ("disconnected", "closed connection", "Terminated", "GOAWAY"))
 
 
 def _limit(seconds: float) -> float | None:
