@@ -301,3 +301,38 @@ async def test_the_safe_modes_are_on(store: SqliteStore) -> None:
     assert await store.write(modes) == ["wal", 2, 0]
     assert await store.read(lambda conn: conn.exec_driver_sql("PRAGMA query_only").scalar_one()) == 1
     assert await store.read(lambda conn: find_project(conn, "p")) is None
+
+
+async def test_a_cancelled_start_gives_the_file_back(tmp_path: Path) -> None:
+    """A start cancelled half-way leaves neither the lock nor a thread, and the next one succeeds."""
+    store = SqliteStore(tmp_path / "a.db")
+    starting = asyncio.create_task(store.start())
+    await asyncio.sleep(0)
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    assert [thread.name for thread in threading.enumerate() if thread.name.startswith("schemawire")] == []
+    assert not store.statistics().is_open
+    await store.start()
+    assert await store.write(add_row("open")) == "open"
+    await store.close()
+
+
+async def test_a_write_cancelled_while_it_runs_is_there_as_a_whole(store: SqliteStore) -> None:
+    """A work that has begun is committed although its caller has gone, and the writer goes on."""
+
+    class Noted(Held):
+        def __call__(self, conn: Connection) -> None:
+            add_row("first half")(conn)
+            super().__call__(conn)
+            add_row("second half")(conn)
+
+    noted = Noted()
+    task = asyncio.create_task(store.write(noted))
+    await asyncio.to_thread(noted.begun.wait, 10)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    noted.go.set()
+    assert await store.write(add_row("next")) == "next"
+    assert await store.read(row_keys) == {"first half", "second half", "next"}
