@@ -216,10 +216,9 @@ async def _one_reply(
     path = paths.stream(request.project_id)
     opening = client.stream("GET", path, params=_params(request, config, progress), headers=_ACCEPT, deadline=inf)
     try:
-        async with opening as response, aclosing(_body(response, path)) as chunks:
-            async for chunk in chunks:
-                for element in _taken(chunk, reply, progress, request):
-                    yield element
+        async with opening as response, aclosing(_body(response, path, reply, progress, request)) as elements:
+            async for element in elements:
+                yield element
         if not progress.ended:
             raise StreamBroken("The stream ended before its trailer.")
     except (Failed, Refused) as error:
@@ -232,12 +231,15 @@ def _params(request: StreamRequest, config: StreamingConfig, progress: Progress)
     return {name: str(value) for name, value in params.items() if value is not None}
 
 
-async def _body(response: StreamResponse, path: str) -> AsyncGenerator[bytes, None]:
+async def _body(
+    response: StreamResponse, path: str, reply: Reply, progress: Progress, request: StreamRequest
+) -> AsyncGenerator[dict[str, Any], None]:
     if response.status != _OK:
         raise error_of_reply(response.status, response.headers, await response.read(), where=f"GET {path}")
     async with aclosing(aiter(response)) as chunks:
         async for chunk in chunks:
-            yield chunk
+            for element in _taken(chunk, reply, progress, request):
+                yield element
 
 
 def _taken(chunk: bytes, reply: Reply, progress: Progress, request: StreamRequest) -> Iterator[dict[str, Any]]:
