@@ -1,6 +1,7 @@
 """`DomainSchemaHandler`: words in, stored schemas out; the face that the others are joined into."""
 
 import asyncio
+from math import inf
 from typing import Any, Self
 
 from schemawire.analysis import Analyser, AnalysisOptions, Draft, OfflineAnalyser
@@ -15,7 +16,7 @@ from schemawire.handler.streaming import StreamingConfig, StreamRequest, read_st
 from schemawire.handler.submitting import Submitting
 from schemawire.handler.writing import Writing, batch_body
 from schemawire.protocol import paths
-from schemawire.resilience import CircuitBreakerConfig, RetryConfig
+from schemawire.resilience import CircuitBreakerConfig, Inherited, RetryConfig
 from schemawire.schema import schema_digest
 from schemawire.settings.client import ClientSettings, get_preset
 from schemawire.transport import PoolConfig, TimeoutConfig, Wire
@@ -139,13 +140,12 @@ class DomainSchemaHandler(Reading, Writing, Submitting):
         )
 
         async def send() -> DomainResult:
-            exchange = await self._backend.write(
-                "POST", paths.BATCH, body, idempotency_key=idempotency_key, deadline=deadline
-            )
-            reply = read_reply(exchange, project_id)
-            stored = document
-            if reply.digest != schema_digest(draft.schema):
-                stored = (await self.get_schema(project_id, version=reply.version)).document
+            with Inherited(inf if deadline is None else asyncio.get_running_loop().time() + deadline):
+                exchange = await self._backend.write("POST", paths.BATCH, body, idempotency_key=idempotency_key)
+                reply = read_reply(exchange, project_id)
+                stored = document
+                if reply.digest != schema_digest(draft.schema):
+                    stored = (await self.get_schema(project_id, version=reply.version)).document
             return DomainResult(
                 success=True,
                 message=reply.message,
