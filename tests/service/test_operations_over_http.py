@@ -8,8 +8,8 @@ from tests.service.caller import BLOG, Answer, Caller, create_entity, new_projec
 
 from schemawire.testing.service_process import ServiceProcess
 
-LONG_DESCRIPTION = " ".join(f"A shelf{number} has books, a colour and a code." for number in range(1_500))
-"""Takes a second or so to analyse: long enough to be caught at it."""
+LONG_DESCRIPTION = " ".join(f"A shelf{number} has books, a colour and a code." for number in range(4_000))
+"""Takes two seconds or so to analyse: long enough to be caught at it."""
 
 
 async def until_finished(call: Caller, operation_id: str) -> dict[str, Any]:
@@ -149,9 +149,9 @@ async def test_work_running_at_a_kill_is_finished_after_the_next_start_once(own_
                 if state == "running":
                     break
                 assert state == "queued"
-        queued = [
-            await submit(call, f"{project}-{number}", {"operations": [create_entity("A")]}) for number in range(9)
-        ]
+        batch = {"operations": [create_entity("A")]}
+        queued = [await submit(call, f"{project}-{number}", batch) for number in range(9)]
+        assert (await call("GET", f"operations/{running_id}/status")).json()["data"]["state"] == "running"
         await asyncio.to_thread(own_service.restart)
     async with Caller(own_service) as call:
         status = await until_finished(call, running_id)

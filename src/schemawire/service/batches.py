@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection
@@ -18,6 +19,7 @@ from schemawire.service.replies import Answer, encode
 from schemawire.service.store.projects import find_project
 from schemawire.service.store.versions import check_expected, write_changes
 from schemawire.service.store.view import SqlView
+from schemawire.service.threads import in_proportion
 from schemawire.service.write_request import WriteRequest, expected_version
 from schemawire.service.writes import note_of
 
@@ -60,7 +62,7 @@ async def run_batch(backend: Backend, write: WriteRequest, wanted: BatchRequest)
         SchemaInvalid: an operation of an atomic batch is malformed or cannot be carried out; nothing was done.
         VersionMoved: a precondition fails.
     """
-    batch = read_batch(wanted.operations, atomic=wanted.atomic)
+    batch = await in_proportion(write.size_bytes, partial(read_batch, wanted.operations, atomic=wanted.atomic))
     if not wanted.dry_run:
         return await write_once(backend, write, lambda conn: _answer(write, store_batch(conn, write, wanted, batch)))
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from email.message import Message
+from functools import partial
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -10,6 +11,7 @@ from starlette.requests import ClientDisconnect, Request
 from schemawire.protocol.messages import MAX_BODY_BYTES
 from schemawire.service.refusals import RequestRefused, refusal_of_validation
 from schemawire.service.strict_json import parse_json
+from schemawire.service.threads import in_proportion
 
 BodyModel = TypeVar("BodyModel", bound=BaseModel)
 
@@ -51,7 +53,7 @@ async def read_json(request: Request) -> tuple[Any, bytes]:
     """
     require_json(request.headers)
     body = await read_body(request)
-    return parse_json(body), body
+    return await in_proportion(len(body), partial(parse_json, body)), body
 
 
 def require_object(value: Any, pointer: str = "") -> dict[str, Any]:

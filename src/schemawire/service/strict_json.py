@@ -38,8 +38,8 @@ def is_deeper_than(body: bytes, limit: int) -> bool:
         return False
     brackets = _STRING.sub(b"", body).translate(None, _BRACKETS_ONLY)
     for _ in range(limit):
+        if not brackets:
+            break
         # Both replacements see the same text: `[{}]` must take two passes.
         brackets = brackets.replace(b"{}", b"\0").replace(b"[]", b"\0").replace(b"\0", b"")
-        if not brackets:
-            return False
-    return True
+    return bool(brackets)

@@ -25,6 +25,7 @@ from schemawire.service.operations import IllegalTransition, Operation, Operatio
 from schemawire.service.refusals import RequestRefused, internal_error, refusal_of
 from schemawire.service.replies import Answer
 from schemawire.service.store import Store, WriteNote, timestamp
+from schemawire.service.threads import in_proportion
 from schemawire.service.write_request import WriteRequest
 
 BATCH_KIND = "batch"
@@ -43,7 +44,8 @@ async def submit(backend: Backend, write: WriteRequest, wanted: SubmitRequest) -
             "invalid_request", "Either operations or a description is wanted.", fix="Send exactly one of the two."
         )
     if wanted.operations is not None:
-        read_batch(wanted.operations, atomic=wanted.atomic)
+        read = partial(read_batch, wanted.operations, atomic=wanted.atomic)
+        await in_proportion(write.size_bytes, read)
     operation = _operation_of(write, wanted)
 
     def work(conn: Connection) -> Answer:

@@ -20,6 +20,8 @@ class WriteRequest:
     """The idempotency key."""
     request_hash: bytes = b""
     """SHA-256 over everything that makes two requests the same."""
+    size_bytes: int = 0
+    """The size of the body."""
     if_match: str | None = None
     if_none_match: str | None = None
     check_deadline: Callable[[], None] = lambda: None

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection
@@ -17,6 +18,7 @@ from schemawire.service.store import versions as store
 from schemawire.service.store.projects import delete_project, find_project, require_project
 from schemawire.service.store.records import WriteNote, Written
 from schemawire.service.store.view import SqlView
+from schemawire.service.threads import in_proportion
 from schemawire.service.write_request import WriteRequest, expected_version
 
 MAX_MESSAGE_LENGTH = 2_000
@@ -29,7 +31,8 @@ async def create_project(backend: Backend, write: WriteRequest, wanted: CreateRe
         SchemaInvalid: the schema breaks the rules.
         ProjectExists: the project is already there.
     """
-    schema = read_schema_document(wanted.domain_schema, "/domainSchema")
+    read = partial(read_schema_document, wanted.domain_schema, "/domainSchema")
+    schema = await in_proportion(write.size_bytes, read)
 
     def work(conn: Connection) -> Answer:
         message = wanted.message or (wanted.domain_description or "")[:MAX_MESSAGE_LENGTH] or None
@@ -46,7 +49,7 @@ async def put_schema(backend: Backend, write: WriteRequest, document: dict[str, 
         SchemaInvalid: the schema breaks the rules.
         VersionMoved: a precondition fails.
     """
-    schema = read_schema_document(document)
+    schema = await in_proportion(write.size_bytes, partial(read_schema_document, document))
 
     def work(conn: Connection) -> Answer:
         note = note_of(write, expected_version(write, find_project(conn, write.project_id)))
@@ -63,7 +66,7 @@ async def change_project(backend: Backend, write: WriteRequest, documents: Seque
         SchemaInvalid: an operation is malformed or cannot be carried out.
         VersionMoved: a precondition fails.
     """
-    operations = parse_operations(documents, "")
+    operations = await in_proportion(write.size_bytes, partial(parse_operations, documents, ""))
 
     def work(conn: Connection) -> Answer:
         head = require_project(conn, write.project_id)

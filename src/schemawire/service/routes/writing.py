@@ -21,6 +21,7 @@ def write_request_of(request: Request, project_id: str, body: bytes) -> WriteReq
         route=context.route,
         key=context.idempotency_key,
         request_hash=hash_request(project_id, if_match, if_none_match, body),
+        size_bytes=len(body),
         if_match=if_match,
         if_none_match=if_none_match,
         check_deadline=context.check_deadline,

@@ -1,0 +1,24 @@
+"""Work in proportion to a body: short at once, long on a thread, so that one large request does not stop all others."""
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+SHORT_BYTES = 64 * 1024
+"""Bodies up to this size are worked on at once: handing work to a thread costs as much as reading some kilobytes."""
+
+
+async def in_proportion(size_bytes: int, work: Callable[[], T]) -> T:
+    """Return what `work` returns, run at once for a small body and on a thread for a large one.
+
+    Args:
+        size_bytes: the size of the body that the work is about.
+        work: reads or judges it; must not touch what belongs to the event loop.
+
+    *Cancelled:* the work runs on to its end, unheard.
+    """
+    if size_bytes <= SHORT_BYTES:
+        return work()
+    return await asyncio.to_thread(work)
