@@ -10,6 +10,7 @@ import pytest
 from tests.cli.command_line import CommandLine
 
 from schemawire import __version__
+from schemawire.cli import main
 from schemawire.cli.exit_codes import ExitCode
 
 ROOT = Path(__file__).parents[2]
@@ -62,12 +63,22 @@ def test_help_imports_no_heavy_library(cli: CommandLine) -> None:
     assert done.stdout.rstrip().endswith("[]")
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_works_without_the_server_to_the_point_of_its_help(name: str, cli: CommandLine) -> None:
+def test_every_command_works_without_the_server_to_the_point_of_its_help(cli: CommandLine) -> None:
     """A base install can read about every command, and each takes --json."""
-    done = run_without_server(cli, *name.split(), "--help")
-    assert done.returncode == 0, done.stderr
-    assert "--json" in done.stdout
+    program = (
+        f"import sys; sys.modules.update(dict.fromkeys({SERVER_PACKAGES!r}))\n"
+        "from schemawire.cli import main\n"
+        f"for name in {COMMANDS!r}:\n"
+        "    sys.argv = ['schemawire', *name.split(), '--help']\n"
+        "    try: main()\n"
+        "    except SystemExit as ending: print('ENDED', name, ending.code)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=cli.environment, check=True
+    )
+    pages = re.split(r"^ENDED (.+) (\d+)$", done.stdout, flags=re.MULTILINE)
+    assert list(zip(pages[1::3], pages[2::3], strict=True)) == [(name, "0") for name in COMMANDS]
+    assert all("--json" in page for page in pages[0:-1:3])
 
 
 def test_analysis_needs_no_server(cli: CommandLine) -> None:
@@ -141,13 +152,25 @@ def test_the_page_names_every_command(cli: CommandLine) -> None:
         ["export", "p", "--format", "runes"],
         ["health", "--unknown"],
         ["demo", "--seed", "seven"],
+        ["project", "show", "../x"],
+        ["project", "show", "batch"],
+        ["project", "show", ""],
+        ["stream", "a b"],
+        ["export", "x" * 200],
+        ["analyze", "text", "--send", "--project", "\x1b[2J"],
     ],
     ids=" ".join,
 )
-def test_a_wrong_command_line_is_refused_before_anything_is_tried(arguments: list[str], cli: CommandLine) -> None:
+def test_a_wrong_command_line_is_refused_before_anything_is_tried(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Exit code 2, one message, no traceback, nothing on standard output."""
-    done = cli(*arguments)
-    assert done.returncode == ExitCode.USAGE, done.stderr
-    assert done.stdout == ""
-    assert done.stderr
-    assert "Traceback" not in done.stderr
+    monkeypatch.setattr(sys, "argv", ["schemawire", *arguments])
+    with pytest.raises(SystemExit) as ending:
+        main()
+    out, err = capsys.readouterr()
+    assert ending.value.code == ExitCode.USAGE
+    assert out == ""
+    assert err
+    assert "Traceback" not in err
+    assert "\x1b" not in err

@@ -1,35 +1,55 @@
-"""`explain` and `config validate`: the client's settings, where each came from, and what is wrong with them."""
+"""`explain` and `config validate`: the settings, where each came from, and what is wrong with them."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from schemawire.cli.app import app, configuration
 from schemawire.cli.connection import connected
 from schemawire.cli.exit_codes import ExitCode
 from schemawire.cli.invocation import Invocation, command
 
+if TYPE_CHECKING:
+    from schemawire.settings.client import ClientSettings
+    from schemawire.settings.service import ServiceSettings
+
 
 @command(app, "explain", backend=True)
-async def explain(call: Invocation) -> None:
+async def explain(
+    call: Invocation,
+    *,
+    service: Annotated[
+        bool, typer.Option("--service", help="The settings that `serve` would use, in place of the client's.")
+    ] = False,
+) -> None:
     """Show the settings in force and where each came from.
 
     Also the pipeline that calls go through, and what is unwise about the settings. Secrets are hidden.
     """
+    if service:
+        from schemawire.settings.service import ServiceSettings
+
+        _explain(call, ServiceSettings.load())
+        return
     async with connected(call) as handler:
-        settings = handler.settings.explain()
-        issues = handler.settings.issues()
-        pipeline = handler.client.explain()
+        _explain(call, handler.settings, handler.client.explain())
+
+
+def _explain(call: Invocation, settings: "ClientSettings | ServiceSettings", pipeline: str = "") -> None:
+    rows, issues = settings.explain(), settings.issues()
     if call.as_json:
         call.screen.document(
             {
-                "settings": [{"name": row.name, "value": row.value, "source": row.source} for row in settings],
+                "settings": [{"name": row.name, "value": row.value, "source": row.source} for row in rows],
                 "issues": [{"level": issue.level, "name": issue.name, "message": issue.message} for issue in issues],
                 "pipeline": pipeline.splitlines(),
             }
         )
         return
-    rows = [(row.name, row.value, row.source) for row in settings]
-    call.screen.show(call.screen.table("settings", ("name", "value", "from"), rows))
-    call.screen.line(pipeline)
+    cells = [(row.name, row.value, row.source) for row in rows]
+    call.screen.show(call.screen.table("settings", ("name", "value", "from"), cells))
+    if pipeline:
+        call.screen.line(pipeline)
     for issue in issues:
         call.screen.note(f"{issue.level}: {issue}", style="red" if issue.level == "error" else "yellow")
 

@@ -27,6 +27,7 @@ def dev(call: Invocation, *, port: Port = None, database: Database = None) -> No
 
     The key is made once, printed, and kept where the other commands and DomainSchemaHandler() find it. Ctrl-C ends it.
     """
+    from schemawire.service.logs import log_to_stream
     from schemawire.service.server import serve as run
     from schemawire.settings.keyfile import read_key, write_key
     from schemawire.settings.service import ServiceSettings
@@ -49,6 +50,7 @@ def dev(call: Invocation, *, port: Port = None, database: Database = None) -> No
         call.screen.line(f"  database  {found.database_url}")
         call.screen.line('  try       schemawire analyze "A library has books." --project library --send')
 
+    log_to_stream("WARNING")
     _run_to_the_end(run(found.replace(admin_key=key, port=number), on_ready=announce))
 
 

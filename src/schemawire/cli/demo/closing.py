@@ -13,7 +13,6 @@ from schemawire.cli.screen import Screen
 
 _METRICS = {
     "client.calls.started": "client: calls",
-    "client.calls.attempts": "client: attempts, with those that the open breaker refused",
     "client.calls.success": "client: calls that succeeded",
     "client.retry.recovered": "client: calls that succeeded after a retry",
     "client.budget.balance": "client: retries left in the budget",
@@ -69,6 +68,7 @@ def _figures(report: Report, metrics: Mapping[str, object]) -> list[tuple[str, s
     rows: list[tuple[str, str | int | float]] = [
         ("faults injected by the proxy", faults),
         ("requests sent again by the client", report.retries),
+        ("attempts that the open breaker refused", report.refusals),
         ("connections opened", report.connections),
         ("requests under way at SIGKILL", report.killed_in_flight),
         ("of them done, with the reply lost", report.replies_swallowed),

@@ -24,6 +24,8 @@ class Report:
     """What the proxy did, by kind."""
     retries: int
     """Requests that were sent again."""
+    refusals: int
+    """Attempts that were not sent, because the breaker was open."""
     connections: int
     """How many connections the client opened, through all of this."""
     killed_in_flight: int
@@ -62,6 +64,7 @@ class Report:
             "descriptions": [self._row(case) for case in self.cases],
             "faults": dict(self.faults),
             "retries": self.retries,
+            "refusals": self.refusals,
             "connections": self.connections,
             "killedInFlight": self.killed_in_flight,
             "repliesSwallowed": self.replies_swallowed,

@@ -187,6 +187,7 @@ def _prove(stage: Stage, plan: Plan, backdrop: Backdrop, performance: _Performan
         attempts=performance.attempts,
         faults=backdrop.faults(),
         retries=watch.resent,
+        refusals=watch.refusals,
         connections=backdrop.connections(),
         killed_in_flight=performance.killed_in_flight,
         replies_swallowed=performance.replies_swallowed,
