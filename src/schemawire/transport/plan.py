@@ -92,10 +92,9 @@ class Plan:
         each = self.pick.endpoints[0].layers.layers
         layers = {**self.pipeline.layers, **each}
         lines = [f"timeouts: {show(self._policies.timeout)}", "policies, outside in (– is off):"]
-        for place in PLACES:
-            policy = layers.get(place)
-            text = "–" if policy is None else policy.describe()
-            lines.append(f"  {place:<10}{text}")
+        texts = {place: policy.describe() for place, policy in layers.items()}
+        texts["deadline"] = f"deadline: total={self._policies.timeout.total:g} unless the call says otherwise"
+        lines.extend(f"  {place:<10}{texts.get(place, '–')}" for place in PLACES)
         return "\n".join(lines)
 
 
