@@ -78,16 +78,29 @@ class _Reader:
     condition: bool = False
     is_open: bool = False
     is_listing: bool = False
+    resumable: int | None = None
+    coordinated: bool = False
 
     def read(self) -> list[Clause]:
         index = 0
         while index < len(self.words):
             index = self._step(index)
+        self._resume()
         return self.clauses
+
+    def _resume(self) -> None:
+        """Give back what follows a relative clause: "a number, which is unique, and a date" goes on behind it."""
+        if self.resumable is None or not self.pending:
+            return
+        clause = self.clauses[self.resumable]
+        if clause.objects and self.lexicon.verbs.is_in(clause.lemma, "having"):
+            self.clauses[self.resumable] = replace(clause, objects=(*clause.objects, *self.pending))
 
     def _step(self, index: int) -> int:
         word = self.words[index]
         if word.tag == "rel":
+            if self.clauses and not self.pending and not self.relative:
+                self.resumable = len(self.clauses) - 1
             self.relative, self.is_open = True, False
             return index + 1
         if word.tag == "sub":
@@ -117,7 +130,10 @@ class _Reader:
         return after
 
     def _awaits_objects(self) -> bool:
-        return self.is_open and bool(self.clauses) and not (self.clauses[-1].objects or self.clauses[-1].adjuncts)
+        if not self.is_open or not self.clauses:
+            return False
+        clause = self.clauses[-1]
+        return not (clause.objects or clause.adjuncts or clause.predicate)
 
     def _read_adjunct(self, index: int) -> int:
         preposition = self.words[index].lower
@@ -165,6 +181,7 @@ class _Reader:
         self.clauses[-1] = replace(self.clauses[-1], **changes)  # type: ignore[arg-type]  # the callers name its fields
 
     def _read_predicate(self, index: int) -> int:
+        self.coordinated = index > 0 and self.words[index - 1].tag == "conj"
         end = index
         while end < len(self.words) and self.words[end].tag in _GROUP and not self._counts(end):
             end += 1
@@ -226,6 +243,8 @@ class _Reader:
             return self.pending
         if group[0].tag == "to" and previous is not None and previous.lemma in _PERMITTING and previous.objects:
             return previous.objects
+        if self.coordinated and previous is not None:
+            return previous.subjects
         if group[0].tag == "verb" and group[0].form in ("past", "ing") and self.last:
             return self.last[-1:]  # "books written by authors", "a form containing the name"
         return previous.subjects if previous is not None else ()

@@ -62,7 +62,17 @@ class Context:
             or (len(words) == 1 and self.lexicon.grammar.is_in(words[0], "not_things"))
         ):
             return None
+        if len(words) == 1 and self._is_no_noun(words[0]):
+            return None
         return words if any(part[0].isalpha() for part in words) else None
+
+    def _is_no_noun(self, word: str) -> bool:
+        """A lone adverb or participle names nothing: "yearly", "agreed"."""
+        grammar, form = self.lexicon.grammar, self.lexicon.verbs.forms.get(word)
+        adverb = word.endswith("ly") and not grammar.is_in(word, "not_adverbs")
+        periodic = word in ("daily", "weekly", "monthly", "yearly", "hourly", "quarterly")
+        numbering = len(word) == 1 or set(word) <= set("ivx")  # "(ii)" counts, it names nothing
+        return adverb or numbering or periodic or (form is not None and form.form == "past" and form.lemma != word)
 
     def is_system(self, phrase: Phrase) -> bool:
         """Return whether a phrase means the product itself, not something in its data."""

@@ -38,14 +38,30 @@ def read_list(
         start = skip_separator(words, index)
         item = read_item(words, start, grammar) if start > index else None
         if item is None:
-            return phrases, index
+            return _share_heads(phrases, grammar), index
         if not is_subject and _is_followed_by_verb(words, item[1]):
-            return (phrases[:-1], conjoined_at) if conjoined_at is not None and len(phrases) > 1 else (phrases, index)
+            is_subject_too = conjoined_at is not None and len(phrases) > 1
+            kept, end = (phrases[:-1], conjoined_at or index) if is_subject_too else (phrases, index)
+            return _share_heads(kept, grammar), end
         has_and = any(word.lower in ("and", "or") for word in words[index:start])
         has_comma = any(word.lower == "," for word in words[index:start])
         conjoined_at = index if has_and and has_comma and len(phrases) > 1 else None
         phrases.append(item[0])
         index = item[1]
+
+
+def _share_heads(phrases: list[Phrase], grammar: Grammar) -> list[Phrase]:
+    """Complete "first and last name" to a first name and a last name."""
+    shared = list(phrases)
+    for index in range(len(shared) - 2, -1, -1):
+        phrase, following = shared[index], shared[index + 1]
+        if (
+            len(phrase.words) == 1
+            and grammar.is_in(phrase.words[0].lower(), "sharing_words")
+            and len(following.words) > 1
+        ):
+            shared[index] = replace(phrase, words=(*phrase.words, *following.words[1:]), plural=following.plural)
+    return shared
 
 
 def read_item(words: Sequence[Word], index: int, grammar: Grammar) -> tuple[Phrase, int] | None:
@@ -54,7 +70,7 @@ def read_item(words: Sequence[Word], index: int, grammar: Grammar) -> tuple[Phra
         return None
     lower = words[index].lower
     if lower == "whether":
-        return _read_whether(words, index)
+        return _read_whether(words, index, grammar)
     if lower == "how" and index + 1 < len(words) and words[index + 1].lower in ("many", "much", "long", "often"):
         return _read_how_many(words, index, grammar)
     if lower in ("both", "either", "their", "its") and words[index].tag == "adv":
@@ -94,7 +110,7 @@ def _is_followed_by_verb(words: Sequence[Word], index: int) -> bool:
     return word.tag in _PREDICATES or (word.tag == "verb" and word.form in ("base", "s"))
 
 
-def _read_whether(words: Sequence[Word], index: int) -> tuple[Phrase, int] | None:
+def _read_whether(words: Sequence[Word], index: int, grammar: Grammar) -> tuple[Phrase, int] | None:
     """Read "whether it is published" as the boolean "published"."""
     end = index + 1
     while end < len(words) and words[end].lower not in (",", ".", ";", "and", "when", "?"):
@@ -107,7 +123,10 @@ def _read_whether(words: Sequence[Word], index: int) -> tuple[Phrase, int] | Non
         return None
     if len(naming) == 1:
         naming = ("is", *naming)
-    return Phrase(words=naming[:6], start=words[index].token.start, end=words[end - 1].token.end, hint="boolean"), end
+    inner = read_phrase(words, index + 1, grammar) if predicate else None
+    owner = inner[0] if inner is not None and inner[0].words else None
+    start = words[index].token.start
+    return Phrase(words=naming[:6], start=start, end=words[end - 1].token.end, hint="boolean", owner=owner), end
 
 
 def _read_how_many(words: Sequence[Word], index: int, grammar: Grammar) -> tuple[Phrase, int] | None:

@@ -53,6 +53,14 @@ class ClauseReader:
         """Yield what one clause says."""
         if clause.negated:
             return
+        told = [phrase for phrase in clause.objects if phrase.hint == "boolean" and phrase.owner is not None]
+        for phrase in told:  # "an admin can see whether a driver is ill" tells of the driver
+            owner = self.context.owner_of(phrase)
+            if owner is not None:
+                bare = replace(phrase, owner=None)
+                yield PropertyFact(owner=owner, phrase=bare, source=_source(phrase, "whether", _FAIR), certain=True)
+        if told:
+            clause = replace(clause, objects=tuple(phrase for phrase in clause.objects if phrase not in told))
         yield from self._read_positive(clause)
         for mentioned in (*clause.objects, *clause.behind("by", "to", "in", "with"))[-1:]:
             self.context.object = self.context.resolve(mentioned) or self.context.object
@@ -248,7 +256,7 @@ class ClauseReader:
             yield RelationFact(
                 source_words=source_words, target_words=target, verb=lemma, particle=adjunct.preposition, passive=True,
                 source=Source(phrase.start, other.end, "object-preposition", _WEAK),
-                source_quantity=MANY, target_quantity=_counted(other, clause, default=ONE),
+                source_quantity=MANY, target_quantity=_each(other, clause),
             )  # fmt: skip
 
     def _read_passive(self, clause: Clause, lemma: str) -> Iterator[Fact]:
@@ -257,7 +265,7 @@ class ClauseReader:
             for subject in clause.subjects:
                 yield from self._agent(agent, subject, lemma, clause)
         others = [a for a in clause.adjuncts if a.preposition != "by" and a.preposition in _LINKING]
-        for adjunct in others[:1]:
+        for adjunct in others[:2]:
             yield from self._read_linked(clause, adjunct.phrases, lemma, adjunct.preposition, "passive-preposition")
 
     def _agent(self, agent: Phrase, subject: Phrase, lemma: str, clause: Clause) -> Iterator[Fact]:
@@ -322,6 +330,11 @@ def _counted(phrase: Phrase, clause: Clause, default: Quantity | None) -> Quanti
     if clause.modality == "required" and quantity.low == 0 and quantity.high is None:
         return SOME
     return quantity
+
+
+def _each(other: Phrase, clause: Clause) -> Quantity | None:
+    """A bare plural behind the object is shared out: "send messages to channels" means one channel each."""
+    return ONE if other.quantity is None and not other.determiner else _counted(other, clause, default=ONE)
 
 
 def _subject_count(subject: Phrase, particle: str) -> Quantity | None:

@@ -27,6 +27,7 @@ _QUANTIFIERS = frozenset(
 _RELATIVE = frozenset({"that", "which", "who", "whom"})
 _STARTS_PHRASE: frozenset[Tag] = frozenset({"det", "num", "adj", "noun", "pron"})
 _SUBJECT_ENDS: frozenset[Tag] = frozenset({"noun", "pron", "rel"})
+_SILENT_E = ("iz", "at", "ur", "uc", "as", "os", "us", "iv", "ov", "ic", "ag", "ar", "ir", "id", "ad", "in")
 _CAUSATIVE = frozenset({"let", "make", "help", "have"})
 _THIRD_PERSON = frozenset({"it", "he", "she", "who", "that", "which"})
 _BASE_PERSON = frozenset({"they", "we", "you", "i", "who", "that", "which"})
@@ -104,6 +105,9 @@ def _guess_verb(words: list[Word], lexicon: Lexicon) -> tuple[Word, ...]:
         return tuple(words)
     for index in range(1, len(words) - 1):
         before, word, after = words[index - 1 : index + 2]
+        if _is_guessed_third_person(words, index):
+            words[index] = Word(word.token, "verb", word.lower.removesuffix("s"), "s")
+            break
         between = before.tag == word.tag == "noun" and is_plural(before.lower) and not is_plural(word.lower)
         if between and (after.tag == "det" or (after.tag == "noun" and is_plural(after.lower))):
             words[index] = Word(word.token, "verb", word.lower, "base")
@@ -111,8 +115,17 @@ def _guess_verb(words: list[Word], lexicon: Lexicon) -> tuple[Word, ...]:
     return tuple(words)
 
 
+def _is_guessed_third_person(words: list[Word], index: int) -> bool:
+    """Return whether it is "a gardener waters plants": a determiner, a noun, and a word in -s before an object."""
+    if index < 2 or words[index - 2].tag != "det" or not words[index].lower.endswith("s"):
+        return False
+    before, word, after = words[index - 1 : index + 2]
+    is_object = after.tag == "det" or (after.tag == "noun" and is_plural(after.lower))
+    return before.tag == word.tag == "noun" and not is_plural(before.lower) and is_object
+
+
 def _classify(token: Token, following: str, state: _State, lexicon: Lexicon) -> Word:
-    form = lexicon.verbs.forms.get(token.lower)
+    form = lexicon.verbs.forms.get(token.lower) or _guessed_form(token.lower, lexicon)
     if lexicon.grammar.is_in(token.lower, "required_words") and following != "to":
         return Word(token, "adj", token.lower)
     if form is not None and _is_verb(form, following, state, lexicon):
@@ -126,6 +139,14 @@ def _classify(token: Token, following: str, state: _State, lexicon: Lexicon) -> 
     if lexicon.grammar.is_in(token.lower, "adjectives") or lexicon.grammar.is_in(token.lower, "empty_adjectives"):
         return Word(token, "adj", token.lower)
     return Word(token, "noun", token.lower)
+
+
+def _guessed_form(word: str, lexicon: Lexicon) -> VerbForm | None:
+    """Return an unlisted word in -ed as a past form: "finalized" is no noun."""
+    if len(word) < 6 or not word.endswith("ed") or word.endswith("eed") or word in lexicon.nouns.types:
+        return None
+    stem = word[:-2]
+    return VerbForm(lemma=stem + "e" if stem.endswith(_SILENT_E) else stem, form="past")
 
 
 def _closed_tag(token: Token, following: str, state: _State, lexicon: Lexicon) -> Tag | None:
