@@ -29,6 +29,8 @@ class Plan:
     """Seconds that one description may take from its first attempt to its acknowledgement."""
     outage_limit: float = 10.0
     """Seconds that the breaker may take to open after the service was killed."""
+    questions: int = 5
+    """How often a read is asked, each time with all the retries of the client."""
     delay: float = 1.5
     """Seconds by which a delayed reply comes late: more than the client waits for one."""
     retry: RetryConfig = field(default_factory=lambda: RetryConfig(max_retries=8, transient_cap=0.5))
