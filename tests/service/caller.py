@@ -1,5 +1,6 @@
 """A plain HTTP caller for tests: no retries, no policies, replies as values."""
 
+import asyncio
 import io
 import json
 import uuid
@@ -83,6 +84,7 @@ class Caller:
     ) -> None:
         assert self._session is not None
         await self._session.close()
+        await asyncio.sleep(0.01)  # aiohttp's transports end on later turns of the loop, and a test's loop ends with it
 
     async def __call__(
         self,

@@ -1,5 +1,6 @@
 """What the use cases work with, joined in one place and started and stopped together; knows nothing of HTTP."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from schemawire.service.dispatch import SqlDispatcher
 from schemawire.service.keyring import KeyRing
 from schemawire.service.logs import log
 from schemawire.service.recorder import Recorder
+from schemawire.service.retention import keep_swept
 from schemawire.service.store.records import IdempotencyScope
 from schemawire.service.store.store import Store
 
@@ -39,6 +41,7 @@ class Backend:
             StoreUnavailable: the database cannot be opened.
         """
         await self.store.start()
+        sweeper = asyncio.create_task(keep_swept(self.store), name="schemawire-sweeper")
         try:
             await self.dispatcher.start()
             log.info("service started", storeId=self.store.store_id)
@@ -48,5 +51,7 @@ class Backend:
                 self.is_draining = True
                 await self.dispatcher.stop(DRAIN_TIMEOUT)
         finally:
+            sweeper.cancel()
+            await asyncio.wait([sweeper])
             await self.store.close()
             log.info("service stopped")

@@ -126,7 +126,9 @@ class ServiceProcess:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=2)
         try:
             connection.request("GET", HEALTH_READY)
-            return connection.getresponse().status == 200
+            reply = connection.getresponse()
+            reply.read()  # a reply that is not read keeps the socket open
+            return reply.status == 200
         except (OSError, http.client.HTTPException):
             return False
         finally:
