@@ -36,11 +36,22 @@ def _usual_links(draft: SchemaDraft, name: EntityName, linked: Container[frozens
         yield _relate(draft, other, name, MANY, "many-to-many")
     for other in _present(domains.classified, key, draft):
         yield _relate(draft, other, name, OPTIONAL, "classified")
-    for alternatives in domains.dependants.get(key, ()):
+    groups = domains.dependants.get(key, ())
+    for alternatives in groups[1:] if _hangs(draft, name) else groups:
         owners = [words for words in map(_words, alternatives.split("|")) if words in draft.entities]
         owners.sort(key=lambda words: draft.entities[words].parent in owners)  # a vehicle before its kinds
         if owners and not any(frozenset((owner, name)) in linked for owner in owners):
             yield _relate(draft, owners[0], name, ONE, "dependant")
+
+
+def _hangs(draft: SchemaDraft, name: EntityName) -> bool:
+    """Return whether the text already says whose part a thing is: a card in a column needs no board."""
+    return any(
+        link.is_plain
+        and (link.target if link.verb != "belong" else link.source) == name
+        and not link.evidence[0].rule.startswith("default:")
+        for link in draft.links
+    )
 
 
 def _words(key: str) -> EntityName:

@@ -3,6 +3,8 @@
 Knows the nouns of verbs and the draft; knows no sentence.
 """
 
+from collections import defaultdict
+
 from schemawire.analysis.drafting import FieldDraft, LinkDraft, SchemaDraft
 from schemawire.analysis.facts import EntityName
 from schemawire.analysis.quantifiers import MANY, Quantity
@@ -13,31 +15,38 @@ def join_through_entities(draft: SchemaDraft) -> None:
 
     The entity becomes an association; what else related it to the two ends says the same and goes.
     """
-    for link in list(draft.links):
+    around: defaultdict[EntityName, list[LinkDraft]] = defaultdict(list)
+    for link in draft.links:
+        for end in {link.source, link.target}:
+            around[end].append(link)
+    joined: dict[EntityName, LinkDraft] = {}
+    for link in draft.links:
         join = _join_of(link, draft)
-        if join is None or draft.entities[join].parent is not None:
-            continue
-        link.through = join
-        draft.entities[join].kind = "association"
-        draft.links = [other for other in draft.links if other is link or not _repeats(other, link, join)]
+        if join is not None and join not in joined and draft.entities[join].parent is None:
+            joined[join] = link
+    repeated = {id(other) for join, link in joined.items() for other in around[join] if _repeats(other, link)}
+    for join, link in joined.items():
+        link.through = None if id(link) in repeated else join
+        draft.entities[join].kind = "association" if link.through else "entity"
+    draft.links = [link for link in draft.links if id(link) not in repeated]
 
 
 def _join_of(link: LinkDraft, draft: SchemaDraft) -> EntityName | None:
+    named = link.through
+    link.through = None
     if link.source == link.target or not (_is_many(link.source_quantity) and _is_many(link.target_quantity)):
         return None
-    named = [link.through] if link.through else [(noun,) for noun in draft.lexicon.verbs.nouns.get(link.verb, ())]
-    taken = {other.through for other in draft.links if other is not link}
-    free = (noun for noun in named if noun in draft.entities and noun not in (link.source, link.target))
-    return next((noun for noun in free if noun not in taken), None)
+    nouns = [named] if named else [(noun,) for noun in draft.lexicon.verbs.nouns.get(link.verb, ())]
+    return next((noun for noun in nouns if noun in draft.entities and noun not in (link.source, link.target)), None)
 
 
 def _is_many(quantity: Quantity | None) -> bool:
     return (quantity or MANY).is_many
 
 
-def _repeats(other: LinkDraft, link: LinkDraft, join: EntityName) -> bool:
-    ends = {other.source, other.target}
-    return join in ends and bool(ends & {link.source, link.target}) and not other.role
+def _repeats(other: LinkDraft, link: LinkDraft) -> bool:
+    """Return whether a link of the joining entity only says that it hangs on one of the two ends."""
+    return bool({other.source, other.target} & {link.source, link.target}) and not other.role
 
 
 def add_join_references(draft: SchemaDraft) -> None:

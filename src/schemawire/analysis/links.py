@@ -4,10 +4,10 @@ Knows facts and the draft; knows no sentence.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 from schemawire.analysis.drafting import LinkDraft, SchemaDraft
-from schemawire.analysis.facts import Fact, RelationFact
+from schemawire.analysis.facts import EntityName, Fact, RelationFact
 from schemawire.analysis.lexicon import Verbs
 from schemawire.analysis.naming import camel_case, is_plural, plural
 from schemawire.analysis.quantifiers import MANY, ONE, Quantity
@@ -31,25 +31,28 @@ def add_relations(facts: Iterable[Fact], draft: SchemaDraft) -> None:
                     source_quantity=fact.source_quantity,
                     target_quantity=fact.target_quantity,
                     role=fact.role,
-                    through=fact.through or None,
+                    through=fact.through if fact.through in draft.entities else None,
                 )
             )
 
 
 def merge_links(draft: SchemaDraft) -> None:
     """Merge statements of the same relationship: inverse readings, repetitions, and having into doing."""
-    merged: list[LinkDraft] = []
+    merged: dict[frozenset[EntityName], list[LinkDraft]] = {}
+    order: list[LinkDraft] = []
     for link in draft.links:
-        other = next((candidate for candidate in merged if _same(candidate, link)), None)
+        between = merged.setdefault(frozenset((link.source, link.target)), [])
+        other = next((candidate for candidate in between if _same(candidate, link)), None)
         if other is None:
-            merged.append(link)
+            between.append(link)
+            order.append(link)
         else:
             _merge(other, link)
-    draft.links = _absorb_plain(merged)
+    draft.links = [link for link in order if not _absorbed(link, merged[frozenset((link.source, link.target))])]
 
 
 def _same(first: LinkDraft, second: LinkDraft) -> bool:
-    if {first.source, first.target} != {second.source, second.target} or first.role != second.role:
+    if first.role != second.role:
         return False
     if first.is_plain and second.is_plain:
         return True
@@ -77,17 +80,15 @@ def _stronger(first: Quantity | None, second: Quantity | None) -> Quantity | Non
     return second if not first.word and second.word else first
 
 
-def _absorb_plain(links: list[LinkDraft]) -> list[LinkDraft]:
+def _absorbed(link: LinkDraft, between: list[LinkDraft]) -> bool:
     """Merge having into doing: "A user has posts. Users write posts." is one relationship."""
-    kept = []
-    for link in links:
-        if link.is_plain and not link.role and link.kind == "association":
-            doing = [o for o in links if not o.is_plain and {o.source, o.target} == {link.source, link.target}]
-            if len(doing) == 1 and link.source != link.target:
-                _merge(doing[0], link)
-                continue
-        kept.append(link)
-    return kept
+    if not link.is_plain or link.role or link.kind != "association" or link.source == link.target:
+        return False
+    doing = [other for other in between if not other.is_plain]
+    if len(doing) != 1:
+        return False
+    _merge(doing[0], link)
+    return True
 
 
 def complete_quantities(draft: SchemaDraft) -> None:
@@ -134,12 +135,12 @@ def link_names(draft: SchemaDraft) -> list[str]:
     """Return a unique name for each link, in order: the verb, with the target where several share the verb."""
     short = [_verb_name(link, draft.lexicon.verbs) for link in draft.links]
     counts = Counter(short)
-    names: list[str] = []
+    names: dict[str, None] = {}
     for link, name in zip(draft.links, short, strict=True):
         if counts[name] > 1 or (link.is_plain and not link.particle):
             name = _with_target(name, link)
-        names.append(_unused(name, link, names))
-    return names
+        names[_unused(name, link, names)] = None
+    return list(names)
 
 
 def _verb_name(link: LinkDraft, verbs: Verbs) -> str:
@@ -160,7 +161,7 @@ def _with_target(name: str, link: LinkDraft) -> str:
     return camel_case([name, *words])
 
 
-def _unused(name: str, link: LinkDraft, taken: list[str]) -> str:
+def _unused(name: str, link: LinkDraft, taken: Container[str]) -> str:
     if name not in taken:
         return name
     longer = camel_case([*link.source, name])

@@ -121,7 +121,9 @@ def _read_whether(words: Sequence[Word], index: int, grammar: Grammar) -> tuple[
     naming = tuple(word.lower for word in kept if word.tag not in ("be", "det", "adv", "have", "pron", "punct"))
     if not naming:
         return None
-    if len(naming) == 1:
+    if predicate is not None and content[predicate].tag == "have" and kept[0].tag in ("det", "noun", "adj"):
+        naming = ("has", *naming)
+    elif len(naming) == 1:
         naming = ("is", *naming)
     inner = read_phrase(words, index + 1, grammar) if predicate else None
     owner = inner[0] if inner is not None and inner[0].words else None

@@ -127,6 +127,8 @@ def _read_naming(words: Sequence[Word], index: int, grammar: Grammar) -> tuple[P
         if not _is_empty(word, grammar):
             naming.append(word.token.text if _is_identifier(word.token.text) else word.lower)
         index += 1
+    if not naming and index > first and _stands_alone(words, index):
+        naming = [words[index - 1].lower]  # "one of new, open or solved"
     if not naming:
         return None
     phrase = Phrase(
@@ -134,6 +136,13 @@ def _read_naming(words: Sequence[Word], index: int, grammar: Grammar) -> tuple[P
         plural=is_plural(naming[-1].lower()), marks=frozenset(marks),
     )  # fmt: skip
     return phrase, index
+
+
+def _stands_alone(words: Sequence[Word], index: int) -> bool:
+    """Return whether an adjective is an item of its own: a separator follows, and it is not a word such as "other"."""
+    word = words[index - 1]
+    ends = index < len(words) and words[index].lower in (",", "or")
+    return ends and word.tag == "adj" and word.lower in ("new", "small", "large", "big", "good", "basic", "standard")
 
 
 def _continues(words: Sequence[Word], index: int, has_name: bool) -> bool:

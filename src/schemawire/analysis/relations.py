@@ -111,11 +111,9 @@ class ClauseReader:
         if clause.wished and clause.lemma in ("keep", "track", "store", "manage", "record", "organise", "organize"):
             self.context.aliases.update(subject.words for subject in clause.subjects if subject.words)
             return True  # "a rental company wants to keep track of its cars": the company is where the system runs
-        if (
-            clause.objects
-            and clause.objects[-1].of is not None
-            and clause.objects[-1].of.determiner in ("each", "every")
-        ):
+        of = clause.objects[-1].of if clause.objects else None
+        owners = (*clause.behind("of"), *((of,) if of is not None else ()))
+        if clause.objects and any(owner.determiner in ("each", "every") for owner in owners):
             return True  # "the company stores the name of each customer"
         return bool(clause.subjects) and all(self.context.is_system(subject) for subject in clause.subjects)
 

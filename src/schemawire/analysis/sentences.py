@@ -12,7 +12,7 @@ LineKind = Literal["plain", "heading", "bullet"]
 
 _TOKEN = re.compile(
     r"e\.g\.|i\.e\.|etc\.|"  # abbreviations whose stop ends no sentence
-    r"[^\W\d_]+(?:[-'’](?!s\b)[^\W_]+)*|"  # words; the possessive 's is a token of its own
+    r"[^\W\d_][^\W_]*(?:[-'’](?!s\b)[^\W_]+)*|"  # words; the possessive 's is a token of its own
     r"['’]s\b|\d+(?:[.,]\d+)*|->|<>|[^\s\w]|\w+?(?=[^\w]|$)|_"
 )
 _TAG = re.compile(r"</?[A-Za-z][^<>\n]{0,200}>")

@@ -59,7 +59,7 @@ class _State:
         self.finite = False
         self.fresh = True
         self.expects_base = False
-        self.relative = self.modal = False
+        self.relative = self.modal = self.plural_head = False
         self.previous: Word | None = None
 
     def see(self, word: Word) -> None:
@@ -78,6 +78,8 @@ class _State:
                 self.finite = word.form == "ing" or word.lemma not in _CAUSATIVE
                 self.fresh = not self.finite
             case "prep":
+                noun = self.previous is not None and self.previous.tag == "noun"
+                self.plural_head = noun and self.previous is not None and is_plural(self.previous.lower)
                 self.fresh = False
         if word.tag not in ("adv", "neg", "conj", "punct", "verb"):
             self.expects_base = word.tag in ("modal", "to", "do")
@@ -208,6 +210,8 @@ def _starts_phrase(word: str, lexicon: Lexicon) -> bool:
 
 
 def _starts_counted(word: str, lexicon: Lexicon) -> bool:
+    if word in ("at", "up", "exactly", "between"):
+        return True
     return word in _QUANTIFIERS or word in lexicon.grammar.numbers or lexicon.grammar.is_in(word, "articles")
 
 
@@ -219,6 +223,8 @@ def _is_base_verb(form: VerbForm, following: str, state: _State, lexicon: Lexico
         if previous.tag in ("modal", "to", "do", "neg"):
             return True
         return previous.tag in ("conj", "punct", "verb") and following not in (".", ")", "")
+    if state.plural_head and not state.finite and previous.tag == "noun" and _starts_phrase(following, lexicon):
+        return True  # "members of a club pay fees"
     subject = previous.lower in _BASE_PERSON or (previous.tag == "noun" and is_plural(previous.lower))
     if not subject:
         if previous.tag not in ("conj", "punct") or (form.lemma in lexicon.verbs.ambiguous and not state.modal):
