@@ -136,8 +136,3 @@ def _bounds(tail: Sequence[str], lexicon: Lexicon) -> tuple[int | None, int | No
     if words & {"exactly", "digits"} and not words & {"most", "up", "maximum", "max"}:
         return number, number
     return None, number
-
-
-def listed_type(nature: FieldNature) -> FieldType:
-    """Return the element type of a list of such fields; a list may not hold lists."""
-    return "string" if nature.type == "list" else nature.type

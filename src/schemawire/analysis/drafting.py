@@ -29,7 +29,6 @@ class FieldDraft:
     many: bool = False
     limits: dict[str, Any] = field(default_factory=dict)
     values: tuple[str, ...] = ()
-    known: bool = False
     extra: dict[str, Any] = field(default_factory=dict)
     """Further keys of the document's field, such as `primaryKey` or `references`."""
 

@@ -52,8 +52,6 @@ class PropertyFact:
     optional: bool = False
     required: bool = False
     kind: RelationshipKind = "association"
-    each: bool = False
-    """The owner was quantified with each or every."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

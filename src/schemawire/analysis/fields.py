@@ -89,7 +89,7 @@ def _add_field(fact: PropertyFact, draft: SchemaDraft) -> None:
     drafted = FieldDraft(
         words=words, type=fact.type or ("boolean" if phrase.hint == "boolean" else nature.type), source=fact.source,
         required=required, unique=nature.unique or "unique" in phrase.marks or "unique" in bracketed,
-        sensitive=nature.sensitive, many=_is_list(phrase, nature.type), values=values, known=nature.known,
+        sensitive=nature.sensitive, many=_is_list(phrase, nature.type), values=values,
         limits=_fitting(nature.limits, fact.type, nature.type),
     )  # fmt: skip
     if draft.options.infer is False and not nature.unique and "unique" not in phrase.marks:
@@ -149,7 +149,10 @@ def apply_constraints(facts: Iterable[Fact], draft: SchemaDraft) -> None:
 def _apply_constraint(fact: ConstraintFact, draft: SchemaDraft) -> None:
     nature = nature_of(fact.field, draft.lexicon)
     fresh = FieldDraft(
-        words=fact.field, type=nature.type, source=fact.source, limits=dict(nature.limits), known=nature.known
+        words=fact.field,
+        type=nature.type,
+        source=fact.source,
+        limits=dict(nature.limits),
     )
     if entity_words(fact.field) in draft.entities and not fact.values:
         return

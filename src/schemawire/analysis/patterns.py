@@ -57,7 +57,7 @@ class PatternReader:
             yield from self._read_heading(words)
             return
         if sentence.kind != "bullet":
-            self.context.listing, self.context.topic = "", self.context.topic
+            self.context.listing = ""
         if sentence.kind == "bullet" and self.context.listing and not _has_predicate(words):
             yield from self._read_bullet(words)
             return

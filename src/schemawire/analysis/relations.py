@@ -93,14 +93,10 @@ class ClauseReader:
             yield from self._read_place(clause)
         elif lemma == "be":
             yield from read_copula(clause, self.context)
-        elif not clause.passive and self._verbs.is_in(lemma, "having") and self._reads_as_having(clause):
+        elif not clause.passive and self._verbs.is_in(lemma, "having") and clause.objects:
             yield from self._read_having(clause, clause.objects, "association", "has")
         else:
             yield from self._read_verb(clause)
-
-    def _reads_as_having(self, clause: Clause) -> bool:
-        """A person who records or provides something need not own it as a field, but most often does."""
-        return bool(clause.objects)
 
     def _is_recording(self, clause: Clause) -> bool:
         if not self._verbs.is_in(clause.lemma, "recording"):
@@ -191,7 +187,6 @@ class ClauseReader:
         return PropertyFact(
             owner=owner, phrase=phrase, source=source, kind=kind, relational=kind == "composition",
             optional=clause.modality == "optional", required=clause.modality == "required",
-            each=subject.determiner in ("each", "every"),
         )  # fmt: skip
 
     def _read_place(self, clause: Clause) -> Iterator[Fact]:
