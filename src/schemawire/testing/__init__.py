@@ -18,6 +18,7 @@ from schemawire.testing.scripted import (
     hang,
 )
 from schemawire.testing.scripted_wire import Reply, ScriptedWire, ScriptRanOut, Sent
+from schemawire.testing.service_process import ServiceDidNotStart, ServiceProcess
 from schemawire.testing.toxics import (
     Bandwidth,
     BlackHole,
@@ -62,6 +63,8 @@ __all__ = [
     "ScriptedStatistics",
     "ScriptedWire",
     "Sent",
+    "ServiceDidNotStart",
+    "ServiceProcess",
     "Slicer",
     "SlowClose",
     "SlowLoris",
