@@ -2,12 +2,14 @@
 
 import json
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 from tests.analysis.shown import show_schema
 
 from schemawire.analysis import AnalysisOptions, OfflineAnalyser
+from schemawire.schema import check
 
 PROMPTS: list[dict[str, Any]] = json.loads(Path(__file__).with_name("prompts.json").read_text("utf-8"))
 OPTIONS = AnalysisOptions(add_timestamps=False)
@@ -24,3 +26,14 @@ def test_there_are_prompts_of_many_domains() -> None:
     """The file is not emptied by mistake, and no prompt stands in it twice."""
     assert len(PROMPTS) >= 60
     assert len({prompt["text"] for prompt in PROMPTS}) == len(PROMPTS)
+
+
+def test_sentences_of_different_prompts_mix_into_valid_schemas() -> None:
+    """Sentences that never stood together, contradictions included, still give schemas that pass every rule."""
+    sentences = [part.strip() + "." for prompt in PROMPTS for part in prompt["text"].split(".") if part.strip()]
+    chooser = Random(7)
+    for _ in range(100):
+        text = " ".join(chooser.sample(sentences, chooser.randint(2, 12)))
+        for options in (AnalysisOptions(), AnalysisOptions.literal()):
+            schema = OfflineAnalyser().analyze_text(text, options=options).schema
+            assert [issue for issue in check(schema) if issue.severity == "error"] == []
