@@ -27,7 +27,7 @@ class CallFinished(Event):
     status: int | None = None
     error: BaseException | None = None
     waits: dict[str, float] = field(default_factory=dict)
-    """Where the time went, by layer: queue, backoff, connect, first_byte, body."""
+    """Where the time went: queue, backoff, first_byte (connecting included), body; of all attempts together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +110,11 @@ class FaultInjected(Event):
 
 @runtime_checkable
 class Listener(Protocol):
-    """Hears events; must return quickly and must not raise. May open a scope around a call or an attempt."""
+    """Hears events; must return quickly and must not raise. May open a scope around a call or an attempt.
+
+    The end of a call or attempt is told with the context variables of its scope: inside the scope, or, where a body is
+    read after the scope has closed, in a copy of the context as it was inside.
+    """
 
     def on_event(self, event: Event) -> None:
         """Take note of `event`."""

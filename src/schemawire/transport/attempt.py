@@ -91,29 +91,30 @@ class Attempt:
         added: dict[str, str] = {}
         result: Response | StreamResponse | None = None
         failure: BaseException | None = None
-        try:
-            with listener.attempt_scope(context.endpoint.url, number, added):
+        with listener.attempt_scope(context.endpoint.url, number, added):
+            try:
                 result = await self._send(context, number, added)
                 return result
-        except BaseException as error:
-            failure = error
-            raise
-        finally:
-            listener.on_event(
-                AttemptFinished(
-                    name="attempt",
-                    endpoint=context.endpoint.url,
-                    attempt=number,
-                    outcome=outcome_of(None if result is None else result.status, failure),
-                    duration=clock() - started,
-                    status=None if result is None else result.status,
-                    error=failure,
+            except BaseException as error:
+                failure = error
+                raise
+            finally:
+                listener.on_event(
+                    AttemptFinished(
+                        name="attempt",
+                        endpoint=context.endpoint.url,
+                        attempt=number,
+                        outcome=outcome_of(None if result is None else result.status, failure),
+                        duration=clock() - started,
+                        status=None if result is None else result.status,
+                        error=failure,
+                    )
                 )
-            )
 
     async def _send(self, context: Context, number: int, added: dict[str, str]) -> Response | StreamResponse:
         call: Call = context.call
         request, watched = self._request(context, number, added)
+        begun = self._now()
         try:
             reply = await self.wire.send(
                 request, connect_timeout=self.timeouts.connect, read_timeout=self.timeouts.read
@@ -123,9 +124,18 @@ class Attempt:
                 # What broke was the caller's own body; the wire's view of it would only hide that.
                 raise watched.error from None
             raise
+        self._note_wait(context, "first_byte", begun)
         if call.streaming and context.scope is not None:
             return self._opened(context, request, reply)
         return await self._collected(context, request, reply)
+
+    def _now(self) -> float:
+        """Return the time where somebody listens, so that an unheard call reads no clock."""
+        return 0.0 if self._listener is None else asyncio.get_running_loop().time()
+
+    def _note_wait(self, context: Context, name: str, begun: float) -> None:
+        if self._listener is not None:
+            context.state[name] = context.state.get(name, 0.0) + asyncio.get_running_loop().time() - begun
 
     def _request(self, context: Context, number: int, added: dict[str, str]) -> tuple[Request, "_Watched | None"]:
         call: Call = context.call
@@ -147,10 +157,12 @@ class Attempt:
         return response
 
     async def _collected(self, context: Context, request: Request, reply: WireResponse) -> Response:
+        begun = self._now()
         try:
             body = await collect(reply, request.url, self._max_body_bytes)
         finally:
             await reply.aclose()
+        self._note_wait(context, "body", begun)
         return Response(
             status=reply.status,
             headers=reply.headers,

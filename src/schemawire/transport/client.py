@@ -158,7 +158,6 @@ class Client:
         context = self._context(call, deadline, None)
         result = await self._run(context, route or path)
         assert isinstance(result, Response)  # noqa: S101  # streams are opened by `stream` alone
-        self._tally.finish(context, route or path, status=result.status, error=None)
         return result
 
     @asynccontextmanager
@@ -241,12 +240,17 @@ class Client:
         return Context(deadline=call.started + total, call=call, scope=scope)
 
     async def _run(self, context: Context, route: str) -> Outcome:
-        try:
-            with self._tally.scope(context.call, route):
-                return await self._usable_plan().run(context)
-        except BaseException as error:
-            self._tally.finish(context, route, status=None, error=error)
-            raise
+        with self._tally.scope(context.call, route):
+            try:
+                result = await self._usable_plan().run(context)
+            except BaseException as error:
+                self._tally.finish(context, route, status=None, error=error)
+                raise
+            if isinstance(result, StreamResponse):
+                self._tally.keep_scope(context)
+            else:
+                self._tally.finish(context, route, status=result.status, error=None)
+            return result
 
     def _usable_plan(self) -> Plan:
         if self._closed:

@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import AbstractContextManager, nullcontext
+from contextvars import copy_context
 from dataclasses import dataclass
 
 from schemawire.events import CallFinished, Listener
@@ -9,6 +10,8 @@ from schemawire.resilience.call import Context
 from schemawire.transport.attempt import Call, attempts_of, outcome_of
 
 OUTCOMES = ("success", "rejected", "failed", "refused", "cancelled")
+_HEARD_IN = "heard in"
+"""Where a context notes the variables in which the end of its call is told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +49,14 @@ class Tally:
             return nullcontext()
         return self._listener.call_scope(self._name, call.method, route)
 
+    def keep_scope(self, context: Context) -> None:
+        """Have the end of a call, whose body is still to be read, told in the scope that is open now.
+
+        Only its context variables are kept: while the caller reads, nothing of the scope is in force.
+        """
+        if self._listener is not None:
+            context.state[_HEARD_IN] = copy_context()
+
     def finish(self, context: Context, route: str, *, status: int | None, error: BaseException | None) -> None:
         """End a call, with the status of its response or the error that took its place."""
         outcome = outcome_of(status, error)
@@ -54,19 +65,21 @@ class Tally:
         if self._listener is None:
             return
         call: Call = context.call
-        self._listener.on_event(
-            CallFinished(
-                name=self._name,
-                method=call.method,
-                route=route,
-                outcome=outcome,
-                duration=asyncio.get_running_loop().time() - call.started,
-                attempts=attempts_of(context),
-                status=status,
-                error=error,
-                waits={name: value for name, value in context.state.items() if isinstance(value, float)},
-            )
+        event = CallFinished(
+            name=self._name,
+            method=call.method,
+            route=route,
+            outcome=outcome,
+            duration=asyncio.get_running_loop().time() - call.started,
+            attempts=attempts_of(context),
+            status=status,
+            error=error,
+            waits={name: value for name, value in context.state.items() if isinstance(value, float)},
         )
+        if _HEARD_IN in context.state:
+            context.state[_HEARD_IN].run(self._listener.on_event, event)
+        else:
+            self._listener.on_event(event)
 
     def counts(self) -> CallCounts:
         """Return the present counts."""
