@@ -80,7 +80,7 @@ def find_peers() -> dict[str, Any]:
 def retries(peers: dict[str, Any]) -> Iterator[Contender]:
     """Yield a call that succeeds at once, and one that needs one retry without a pause."""
     for job, make in (("retry, not needed", lambda: work), ("retry, once, no pause", failing_every_other_time)):
-        ours = Retry(RetryConfig(max_retries=3, transient_base=1e-9, transient_cap=1e-9))
+        ours = Retry(RetryConfig(max_retries=3, transient_base=0.0))
         ours.budget.replace_options(UNLIMITED)
         yield Contender(job=job, library=OURS, call=ours.wrap(make()))
         if tenacity := peers.get("tenacity"):

@@ -113,7 +113,7 @@ def test_two_clients_differ_at_the_twentieth_retry(kind: BackoffKind, one: float
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"base": 0}, "base=0 must be a number above 0"),
+        ({"base": -1}, "base=-1 must be a number from 0"),
         ({"base": 6.0}, "base=6.0 is larger than cap=5.0"),
         ({"cap": math.nan}, "cap=nan"),
         ({"factor": 11}, "factor=11 must be a number from 0 to 10"),

@@ -401,7 +401,7 @@ def test_the_seed_form_is_accepted() -> None:
         ({"max_retries": -1}, "max_retries=-1 must be a whole number from 0 to 100"),
         ({"max_retries": 2.5}, "max_retries=2.5"),
         ({"backoff_factor": -1}, "backoff_factor=-1"),
-        ({"transient_base": 0}, "transient_base=0"),
+        ({"transient_base": -1}, "transient_base=-1"),
         ({"throttled_base": 30.0}, "throttled_base=30.0 is larger than throttled_cap=20.0"),
         ({"hint_jitter": 2}, "hint_jitter=2"),
         ({"backoff": "linear"}, "must be a BackoffKind"),

@@ -37,7 +37,7 @@ class Backoff:
 
     Args:
         kind: the formula, see `delay`.
-        base: the delay to start from, seconds, above 0.
+        base: the delay to start from, seconds, from 0 up; 0 makes every delay 0.
         cap: no delay is longer, seconds; not below `base`.
         factor: growth per retry of the exponential kinds, 0 to 10; below 1 the delays shrink.
 
@@ -52,8 +52,8 @@ class Backoff:
 
     def __post_init__(self) -> None:
         require_kind(self, "kind", BackoffKind)
-        require_number(self, "base", low=0, high=86_400, above=True)
-        require_number(self, "cap", low=0, high=86_400, above=True)
+        require_number(self, "base", low=0, high=86_400)
+        require_number(self, "cap", low=0, high=86_400)
         require_number(self, "factor", low=0, high=10)
         require_order(self, "base", "cap")
 

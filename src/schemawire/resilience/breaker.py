@@ -2,14 +2,14 @@
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, TypeVar
 
 from schemawire.errors import CircuitOpen
 from schemawire.events import BreakerChanged, CallRefused, Listener
-from schemawire.resilience.alone import Standalone
+from schemawire.resilience.alone import P, Standalone
 from schemawire.resilience.breaker_state import (
     BreakerMachine,
     BreakerStateName,
@@ -156,6 +156,37 @@ class CircuitBreaker(Standalone):
             return result
 
         return guarded
+
+    def _surround(self, function: Callable[P, Awaitable[R]]) -> Callable[P, Coroutine[Any, Any, R]]:
+        """Return `function` guarded; while the breaker is closed, a call neither makes a context nor takes the time twice.
+
+        A result is a success to the judge of exceptions whatever it is, so nothing need be asked about it.
+        """
+        guarded = super()._surround(function)
+        if self._judge is not judge_exceptions:
+            return guarded
+        machine, running_loop = self._machine, asyncio.get_running_loop
+
+        async def direct(*args: P.args, **kwargs: P.kwargs) -> R:
+            permit = machine.free_pass
+            if permit is None:
+                return await guarded(*args, **kwargs)
+            self._admitted += 1
+            try:
+                result = await function(*args, **kwargs)
+            except Exception as error:
+                now = running_loop().time()
+                self._settle(permit, Context(deadline=current_deadline()), error, started=now, now=now)
+                raise
+            except BaseException:
+                self._release(permit)
+                raise
+            change = machine.success(permit, running_loop().time())
+            if change is not None:
+                self._tell(change)
+            return result
+
+        return direct
 
     async def __aenter__(self) -> None:
         """Take a permit for the block, or raise `CircuitOpen`; a block may be entered again within itself."""

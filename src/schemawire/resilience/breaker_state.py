@@ -127,9 +127,22 @@ class BreakerMachine:
       was given by an earlier state, and its result is ignored: an answer from before the outage says nothing about now.
     - `len(_leases) + _probed` ≤ `probes`, so a half-open breaker never admits more than `probes` calls that count.
     - `openings` counts how often it has opened since it was last closed.
+    - `free_pass` is `shared` while the breaker is closed and measures no durations, else `None`: who finds it there
+      need ask nothing more.
     """
 
-    __slots__ = ("_leases", "_probed", "consecutive", "open_until", "openings", "options", "shared", "state", "window")
+    __slots__ = (
+        "_leases",
+        "_probed",
+        "consecutive",
+        "free_pass",
+        "open_until",
+        "openings",
+        "options",
+        "shared",
+        "state",
+        "window",
+    )
 
     def __init__(self, options: CircuitBreakerConfig) -> None:
         self.options = options
@@ -141,6 +154,7 @@ class BreakerMachine:
         self.open_until = 0.0
         self._leases: set[Permit] = set()
         self._probed = 0
+        self.free_pass = self._make_free_pass()
 
     @property
     def probes_in_flight(self) -> int:
@@ -184,16 +198,14 @@ class BreakerMachine:
             case _:
                 return False
 
-    def success(self, permit: Permit, now: float, *, slow: bool, draw: float) -> Change | None:
+    def success(self, permit: Permit, now: float, *, slow: bool = False, draw: float = 0.0) -> Change | None:
         """End a permit well and return the transition that this made."""
-        if permit is self.shared:
-            if slow or self.state is not BreakerStateName.CLOSED:
-                return self._record(now, failed=False, slow=slow, draw=draw)
+        if permit is self.free_pass:
             # The usual case, in as few steps as possible; a success can still complete the volume that convicts it.
             self.consecutive = 0
-            window = self.window
-            window.record(now, failed=False, slow=False)
-            return self._judge_window(now, draw) if window.failures or window.slow else None
+            return self._judge_window(now, draw) if self.window.succeed(now) else None
+        if permit is self.shared:
+            return self._record(now, failed=False, slow=slow, draw=draw)
         if permit not in self._leases:
             return None
         if slow:
@@ -225,6 +237,7 @@ class BreakerMachine:
         self._probed = 0
         self.consecutive = 0
         self.window.clear()
+        self.free_pass = self._make_free_pass()
         if state not in (BreakerStateName.OPEN, BreakerStateName.HALF_OPEN):
             self.openings = 0
         return change
@@ -235,6 +248,11 @@ class BreakerMachine:
         shape = (options.window, options.window_span, options.window_buckets, options.window_size)
         if shape != (before.window, before.window_span, before.window_buckets, before.window_size):
             self.window = options.make_window()
+        self.free_pass = self._make_free_pass()
+
+    def _make_free_pass(self) -> Permit | None:
+        simple = self.state is BreakerStateName.CLOSED and self.options.slow_call_duration is None
+        return self.shared if simple else None
 
     def _lease(self, now: float) -> Permit | None:
         # A probe that overran its lease no longer holds a place, so a lost one cannot keep the breaker half-open.

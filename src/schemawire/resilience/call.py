@@ -7,6 +7,7 @@ which a pipeline lists its policies is the order in which they run. Knows nothin
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from typing import Any, Protocol, TypeVar
 
 from schemawire.errors import ConnectFailed, DeadlineExceeded, Failed, Refused, SchemawireError, Throttled
@@ -161,7 +162,13 @@ def judge_exceptions(context: Context, result: object, error: BaseException | No
         return NEUTRAL
     if isinstance(error, SchemawireError):
         return _judge_own(error)
-    return Judgement(failed=True, retry=RetryClass.TRANSIENT, reason=type(error).__name__)
+    return _passing_failure(type(error).__name__)
+
+
+@lru_cache(maxsize=256)
+def _passing_failure(reason: str) -> Judgement:
+    # Judgements are values, so those of the same kind of error can be one: making it costs more than the judging.
+    return Judgement(failed=True, retry=RetryClass.TRANSIENT, reason=reason)
 
 
 def _judge_own(error: SchemawireError) -> Judgement:

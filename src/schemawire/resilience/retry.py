@@ -3,18 +3,19 @@
 import asyncio
 import inspect
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from schemawire.errors import Failed, RetryBudgetExhausted
 from schemawire.events import Listener, RetryGivenUp, RetryScheduled
-from schemawire.resilience.alone import Standalone
+from schemawire.resilience.alone import P, Standalone
 from schemawire.resilience.budget import RetryBudget
 from schemawire.resilience.call import Context, Handler, Judge, Judgement, RetryClass, judge_exceptions
+from schemawire.resilience.deadline import current_deadline
 from schemawire.resilience.ranges import show
-from schemawire.resilience.retry_decision import Progress, RetryConfig, StopReason, Verdict, decide
+from schemawire.resilience.retry_decision import SHORTEST_LOOK, Progress, RetryConfig, StopReason, Verdict, decide
 
 R = TypeVar("R")
 Discard = Callable[[Any], Awaitable[None] | None]
@@ -103,28 +104,51 @@ class Retry(Standalone):
             if not context.deposited:
                 context.deposited = True
                 budget.deposit(asyncio.get_running_loop().time())
-            progress: Progress | None = None
-            while True:
-                try:
-                    result = await inner(context)
-                except Exception as error:
-                    judgement = judge(context, None, error)
-                    progress = progress or self._begin(context)
-                    verdict = await self._await_turn(context, judgement, progress, error=error)
-                    if verdict.stop is not None:
-                        _tell_history(context, judgement, verdict.stop, error)
-                        raise
-                    continue
+            try:
+                result = await inner(context)
+            except Exception as error:
+                failure = error
+            else:
                 judgement = judge(context, result, None)
                 if judgement.retry is None and not judgement.unsent:
-                    self._recovered += progress is not None and not judgement.failed
                     return result
-                progress = progress or self._begin(context)
-                verdict = await self._await_turn(context, judgement, progress, result=result)
-                if verdict.stop is not None:
-                    return result
+                return await self._go_on(context, inner, result, None)
+            try:
+                return await self._go_on(context, inner, None, failure)
+            finally:
+                # An error's traceback holds this frame: the frame must not hold the error in turn.
+                del failure
 
         return retried
+
+    def _surround(self, function: Callable[P, Awaitable[R]]) -> Callable[P, Coroutine[Any, Any, R]]:
+        """Return `function` with its retries; a call whose first attempt is well never makes a context.
+
+        A result is a success to the judge of exceptions whatever it is, so nothing need be asked about it.
+        """
+        if self._judge is not judge_exceptions:
+            return super()._surround(function)
+        budget, running_loop = self.budget, asyncio.get_running_loop
+
+        def again(context: Context) -> Awaitable[R]:
+            args, kwargs = context.call
+            return function(*args, **kwargs)
+
+        async def direct(*args: P.args, **kwargs: P.kwargs) -> R:
+            self._calls += 1
+            budget.deposit(running_loop().time())
+            try:
+                return await function(*args, **kwargs)
+            except Exception as error:
+                failure = error
+            try:
+                context = Context(deadline=current_deadline(), call=(args, kwargs))
+                context.deposited = True
+                return await self._go_on(context, again, None, failure)
+            finally:
+                del failure
+
+        return direct
 
     def describe(self) -> str:
         """Return one line that names the policy, its options and its budget's."""
@@ -140,9 +164,30 @@ class Retry(Standalone):
             given_up=dict(self._given_up),
         )
 
-    def _begin(self, context: Context) -> Progress:
+    async def _go_on(self, context: Context, inner: Handler[R], result: Any, error: Exception | None) -> R:
+        """Follow a first attempt that gave `result` or `error`, until one is good or no further one may be made."""
         patient = self._until_deadline is not None and self._until_deadline(context)
-        return Progress(deadline=context.deadline, patient=patient)
+        progress = Progress(deadline=context.deadline, patient=patient)
+        try:
+            while True:
+                judgement = self._judge(context, result, error)
+                if error is None and judgement.retry is None and not judgement.unsent:
+                    self._recovered += not judgement.failed
+                    break
+                stop = await self._await_turn(context, judgement, progress, result=result, error=error)
+                if stop is not None:
+                    if error is not None:
+                        raise _with_history(context, judgement, stop, error)
+                    break
+                result = error = None
+                try:
+                    result = await inner(context)
+                except Exception as failure:
+                    error = failure
+            _forget(context)
+            return result  # type: ignore[no-any-return]  # given by `inner`, or by the attempt before
+        finally:
+            error = None
 
     async def _await_turn(
         self,
@@ -152,30 +197,33 @@ class Retry(Standalone):
         *,
         result: Any = None,
         error: Exception | None = None,
-    ) -> Verdict:
+    ) -> StopReason | None:
         """Decide, pay and pause; return once the next attempt may start, or with the reason why there is none."""
         while True:
             now = asyncio.get_running_loop().time()
             verdict = decide(self._options, judgement, progress, now=now, draw=self._draw())
-            paid = verdict.free or (
-                verdict.stop is None and self.budget.withdraw(now, throttled=judgement.retry is RetryClass.THROTTLED)
+            stop = verdict.stop
+            paid = stop is None and (
+                verdict.free or self.budget.withdraw(now, throttled=judgement.retry is RetryClass.THROTTLED)
             )
-            if verdict.stop is None and not paid and not progress.patient:
-                verdict = Verdict(stop=StopReason.BUDGET)
-            if verdict.stop is not None:
-                self._give_up(context, judgement, verdict.stop)
-                return verdict
+            if stop is None and not paid and not progress.patient:
+                stop = StopReason.BUDGET
+            if stop is not None:
+                self._give_up(context, judgement, stop)
+                return stop
             progress.pauses += not (verdict.transparent or verdict.free)
             progress.memory = verdict.memory
-            if paid:
-                self._schedule(context, judgement, progress, verdict)
-                reason = judgement.reason or repr(result)
-                context.errors.append(error or Failed(f"attempt {context.attempt} gave {reason}"))
+            if not paid:
+                await self._pause_holding(context, result, verdict.delay)
+                continue
+            self._schedule(context, judgement, progress, verdict)
+            context.errors.append(error or Failed(f"attempt {context.attempt} gave {judgement.reason or repr(result)}"))
+            if result is not None or context.scope is not None:
                 await self._drop(context, result)
+            if verdict.delay > 0:
                 await self._pause(context, verdict.delay)
-                context.attempt += 1
-                return verdict
-            await self._pause_holding(context, result, verdict.delay)
+            context.attempt += 1
+            return None
 
     def _schedule(self, context: Context, judgement: Judgement, progress: Progress, verdict: Verdict) -> None:
         if verdict.transparent:
@@ -201,13 +249,12 @@ class Retry(Standalone):
     async def _pause(self, context: Context, delay: float) -> None:
         notes = context.state
         notes["backoff"] = notes.get("backoff", 0.0) + delay
-        if delay > 0:
-            await asyncio.sleep(delay)
+        await asyncio.sleep(delay)
 
     async def _pause_holding(self, context: Context, result: Any, delay: float) -> None:
         """Pause while the budget is empty; the result is kept, for it may yet be the last."""
         try:
-            await self._pause(context, max(delay, self._options.transient_base))
+            await self._pause(context, max(delay, self._options.transient_base, SHORTEST_LOOK))
         except BaseException:
             await self._drop(context, result)
             raise
@@ -228,18 +275,27 @@ async def _within_limit(closing: Awaitable[None] | None) -> None:
             await closing
 
 
-def _tell_history(context: Context, judgement: Judgement, reason: StopReason, error: Exception) -> None:
-    """Add the earlier attempts and the other side's hint to the last error."""
+def _with_history(context: Context, judgement: Judgement, reason: StopReason, error: Exception) -> Exception:
+    """Return the error to raise: the last one, told of the earlier attempts and of the other side's hint."""
     earlier = tuple(context.errors)
+    _forget(context)
     if reason is StopReason.BUDGET:
-        raise RetryBudgetExhausted(
+        exhausted = RetryBudgetExhausted(
             f"{error}; the retry budget allows no further attempt",
             retry_after=judgement.retry_after,
             attempts=(*earlier, error),
-        ) from error
+        )
+        exhausted.__cause__ = error
+        return exhausted
     with suppress(AttributeError):
         # Foreign errors get the same two attributes as ours; those with slots cannot take them.
         if earlier:
             error.attempts = earlier  # type: ignore[attr-defined]  # see above
         if judgement.retry_after is not None and getattr(error, "retry_after", None) is None:
             error.retry_after = judgement.retry_after  # type: ignore[attr-defined]  # see above
+    return error
+
+
+def _forget(context: Context) -> None:
+    """Let go of the earlier errors: their tracebacks hold frames that hold the context, so it must not hold them."""
+    context.errors = []

@@ -7,47 +7,50 @@ from typing import Protocol
 class SlidingSum:
     """The sum of what was added during the last `span` seconds, kept in equal slices.
 
-    Invariants: `_sums` is a ring whose entry `_slot % len(_sums)` is the present slice; `_total` is its sum. A time
-    shortly before the present slice counts as present; one before the whole window is another event loop's clock, and
-    empties it.
+    Invariants: `_slot` is the number of the present slice, counted from time 0; `_present` is its sum and `_past` that
+    of all others; `_sums` is a ring in which the present slice's entry, `_slot % len(_sums)`, is 0 until it is left. A
+    time shortly before the present slice counts as present; one before the whole window is another event loop's clock,
+    and empties it.
     """
 
-    __slots__ = ("_slot", "_sums", "_total", "_width")
+    __slots__ = ("_past", "_present", "_slot", "_sums", "_width")
 
     def __init__(self, *, span: float, slices: int) -> None:
         self._width = span / slices
         self._sums = [0.0] * slices
-        self._total = 0.0
-        self._slot = 0
+        self._past = self._present = 0.0
+        self._slot = 0.0
 
     def add(self, now: float, amount: float) -> None:
         """Add `amount`, which may be negative, at the time `now`."""
-        slot = int(now // self._width)
+        # Compared as floats: turning the number into an integer would cost as much as all the rest.
+        slot = now // self._width
         if slot != self._slot:
             self._advance(slot)
-        self._sums[self._slot % len(self._sums)] += amount
-        self._total += amount
+        self._present += amount
 
     def total(self, now: float) -> float:
         """Return the sum over the window that ends at `now`."""
-        slot = int(now // self._width)
+        slot = now // self._width
         if slot != self._slot:
             self._advance(slot)
-        return self._total
+        return self._past + self._present
 
-    def _advance(self, slot: int) -> None:
+    def _advance(self, slot: float) -> None:
         sums, size = self._sums, len(self._sums)
-        passed = slot - self._slot
-        if -size < passed < 0:
+        before, after = int(self._slot), int(slot)
+        if -size < after - before < 0:
             return
-        if 0 < passed < size:
-            for index in range(self._slot + 1, slot + 1):
+        if 0 < after - before < size:
+            sums[before % size] = self._present
+            for index in range(before + 1, after + 1):
                 sums[index % size] = 0.0
         else:
             sums[:] = [0.0] * size
         self._slot = slot
+        self._present = 0.0
         # Summed afresh, so that rounding errors cannot pile up over the window's life.
-        self._total = sum(sums)
+        self._past = sum(sums)
 
 
 class Window(Protocol):
@@ -60,6 +63,9 @@ class Window(Protocol):
     def record(self, now: float, *, failed: bool, slow: bool) -> None:
         """Add one finished call."""
 
+    def succeed(self, now: float) -> bool:
+        """Add one finished call that neither failed nor was slow; return whether any other call in the window did."""
+
     def roll(self, now: float) -> None:
         """Drop what has left the window by `now`."""
 
@@ -70,40 +76,46 @@ class Window(Protocol):
 class TimeWindow:
     """The calls that finished during the last `span` seconds, in equal time buckets.
 
-    Invariants: each ring entry at `_slot % size` is the present bucket; `calls`, `failures` and `slow` are the sums of
-    the rings. Time that runs backwards is treated as in `SlidingSum`.
+    Invariants: `_slot` is the number of the present bucket, counted from time 0; each ring's entry `_slot % size` is
+    the present bucket, except that its calls stand in `_present` until it is left; `calls`, `failures` and `slow` are
+    the sums over all buckets. Time that runs backwards is treated as in `SlidingSum`.
 
     *Source:* resilience4j `SlidingTimeWindowMetrics`: partial aggregates per bucket beside one total aggregate.
     """
 
-    __slots__ = ("_calls", "_failures", "_slot", "_slow", "_width", "calls", "failures", "slow")
+    __slots__ = ("_calls", "_failures", "_present", "_slot", "_slow", "_width", "calls", "failures", "slow")
 
     def __init__(self, *, span: float, buckets: int) -> None:
         self._width = span / buckets
         self._calls = [0] * buckets
         self._failures = [0] * buckets
         self._slow = [0] * buckets
-        self._slot = 0
+        self._slot = 0.0
+        self._present = 0
         self.calls = self.failures = self.slow = 0
 
     def record(self, now: float, *, failed: bool, slow: bool) -> None:
         """Add one finished call."""
-        slot = int(now // self._width)
+        self.succeed(now)
+        if failed or slow:
+            index = int(self._slot) % len(self._calls)
+            self._failures[index] += failed
+            self.failures += failed
+            self._slow[index] += slow
+            self.slow += slow
+
+    def succeed(self, now: float) -> bool:
+        """Add one finished call that neither failed nor was slow; return whether any other call in the window did."""
+        slot = now // self._width
         if slot != self._slot:
             self._advance(slot)
-        index = self._slot % len(self._calls)
-        self._calls[index] += 1
+        self._present += 1
         self.calls += 1
-        if failed:
-            self._failures[index] += 1
-            self.failures += 1
-        if slow:
-            self._slow[index] += 1
-            self.slow += 1
+        return self.failures > 0 or self.slow > 0
 
     def roll(self, now: float) -> None:
         """Drop the buckets that have left the window by `now`."""
-        slot = int(now // self._width)
+        slot = now // self._width
         if slot != self._slot:
             self._advance(slot)
 
@@ -111,15 +123,17 @@ class TimeWindow:
         """Forget every call."""
         size = len(self._calls)
         self._calls[:] = self._failures[:] = self._slow[:] = [0] * size
-        self.calls = self.failures = self.slow = 0
+        self._present = self.calls = self.failures = self.slow = 0
 
-    def _advance(self, slot: int) -> None:
+    def _advance(self, slot: float) -> None:
         size = len(self._calls)
-        passed = slot - self._slot
-        if -size < passed < 0:
+        before, after = int(self._slot), int(slot)
+        if -size < after - before < 0:
             return
-        if 0 < passed < size:
-            for step in range(self._slot + 1, slot + 1):
+        if 0 < after - before < size:
+            self._calls[before % size] = self._present
+            self._present = 0
+            for step in range(before + 1, after + 1):
                 self._drop(step % size)
         else:
             # Longer ago than the window, or another event loop's clock.
@@ -156,6 +170,11 @@ class CountWindow:
         self._outcomes.append((failed, slow))
         self.failures += failed
         self.slow += slow
+
+    def succeed(self, now: float) -> bool:
+        """Add one finished call that neither failed nor was slow; return whether any other call in the window did."""
+        self.record(now, failed=False, slow=False)
+        return self.failures > 0 or self.slow > 0
 
     def roll(self, now: float) -> None:
         """Do nothing: time does not age this window."""
