@@ -120,6 +120,10 @@ class ScriptedResponse:
         self._wire = wire
         self._open = True
 
+    def arrived(self) -> bytes | None:
+        """Return nothing: the body is read piece by piece; see `WireResponse.arrived`."""
+        return None
+
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         """Return the body as the script has it; see `WireResponse.chunks`."""
         for chunk in self._chunks:

@@ -136,6 +136,11 @@ async def collect(response: WireResponse, url: str, max_bytes: int) -> bytes:
         BadReply: it is larger than `max_bytes`.
         AttemptTimeout, ConnectionLost: see `WireResponse.chunks`.
     """
+    whole = response.arrived()
+    if whole is not None:
+        if len(whole) > max_bytes:
+            raise too_large(url, max_bytes)
+        return whole
     pieces: list[bytes] = []
     size = 0
     async for chunk in response.chunks():

@@ -26,6 +26,9 @@ class WireResponse(Protocol):
     status: int
     headers: Headers
 
+    def arrived(self) -> bytes | None:
+        """Return the whole body, decompressed, if all of it is already here, else `None`; in place of `chunks`."""
+
     def chunks(self) -> AsyncGenerator[bytes, None]:
         """Return the body, decompressed, in non-empty pieces as they arrive; may be called once.
 

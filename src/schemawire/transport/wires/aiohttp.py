@@ -1,6 +1,6 @@
-"""The default wire: aiohttp without its queue, its hidden retry, its redirects and its cookies.
+"""The default wire: aiohttp without its queue, its hidden retry, its redirects and its cookies; keeps what lives long.
 
-The one file that imports aiohttp, and so the one that translates its errors.
+Only this file and those named after it import aiohttp.
 """
 
 import asyncio
@@ -12,14 +12,18 @@ from urllib.parse import unquote, urlsplit
 import aiohttp
 from yarl import URL
 
-from schemawire.errors import AttemptTimeout, BadReply, Closed, ConnectFailed, ConnectionLost, SchemawireError
+from schemawire.errors import Closed
 from schemawire.transport.loops import LoopOwner
 from schemawire.transport.message import Headers, Request
 from schemawire.transport.options import PoolConfig, TlsConfig
-from schemawire.transport.wire import WireStatistics
+from schemawire.transport.wire import WireResponse, WireStatistics
+from schemawire.transport.wires.aiohttp_errors import TRANSLATED, translated
+from schemawire.transport.wires.aiohttp_exchange import Exchange, Origin
+from schemawire.transport.wires.silence import SilenceWatch
 
 UNIX_SCHEME = "http+unix"
-_TRANSLATED = (aiohttp.ClientError, OSError, TimeoutError)
+_MOST_CACHED = 256
+"""Origins and timeouts are few; a caller who varies them without end must not fill the memory."""
 
 
 class AiohttpWire:
@@ -40,38 +44,81 @@ class AiohttpWire:
         self._tls = tls or TlsConfig()
         self._owner = LoopOwner("aiohttp wire")
         self._sessions: dict[str, aiohttp.ClientSession] = {}
+        self._origins: dict[str, Origin] = {}
+        self._watches: dict[float, SilenceWatch] = {}
         self._timeouts: dict[tuple[float, float], aiohttp.ClientTimeout] = {}
         self._closed = False
         self._requests = 0
         self._in_flight = 0
 
-    async def send(self, request: Request, *, connect_timeout: float, read_timeout: float) -> "AiohttpResponse":
+    async def send(self, request: Request, *, connect_timeout: float, read_timeout: float) -> WireResponse:
         """Send `request`; see `Wire.send`."""
-        url, session = self._place(request.url)
-        self._requests += 1
-        self._in_flight += 1
-        try:
-            response = await session.request(
-                request.method,
-                url,
-                data=request.content(),
-                headers=request.headers.pairs,
-                timeout=self._timeout(connect_timeout, read_timeout),
-                allow_redirects=False,
-            )
-        except _TRANSLATED as error:
-            self._in_flight -= 1
-            raise translated(error, request.url) from error
-        except BaseException:
-            self._in_flight -= 1
-            raise
-        return AiohttpResponse(response, self)
-
-    def _place(self, address: str) -> tuple[URL, aiohttp.ClientSession]:
         if self._closed:
             raise Closed("The aiohttp wire has been closed.")
         if self._owner.enter():
             self._forget_sessions()
+        self._requests += 1
+        self._in_flight += 1
+        url = request.url
+        try:
+            path_at = url.find("/", url.find("://") + 3)
+            origin = self._origins.get(url[:path_at]) or self._origin(url[:path_at] if path_at > 0 else "")
+            message = None if origin is None else origin.message(request, url[path_at:])
+            if origin is None or message is None:
+                return await self._through_session(request, connect_timeout, read_timeout)
+            connection = await origin.connect(self._timeout(connect_timeout, math.inf))
+            exchange = Exchange(connection, url, self._watch(read_timeout), self._ended)
+        except TRANSLATED as error:
+            self._in_flight -= 1
+            raise translated(error, url) from error
+        except BaseException:
+            self._in_flight -= 1
+            raise
+        try:
+            await exchange.begin(message, without_body=request.method == "HEAD")
+        except TRANSLATED as error:
+            raise translated(error, url) from error
+        return exchange
+
+    async def _through_session(
+        self, request: Request, connect_timeout: float, read_timeout: float
+    ) -> "AiohttpResponse":
+        """Send what needs more than a plain message: a streamed or large body, or headers that change the framing."""
+        url, session = self._place(request.url)
+        response = await session.request(
+            request.method,
+            url,
+            data=request.content(),
+            headers=request.headers.pairs,
+            timeout=self._timeout(connect_timeout, read_timeout),
+            allow_redirects=False,
+        )
+        return AiohttpResponse(response, self)
+
+    def _origin(self, address: str) -> Origin | None:
+        """Return what the requests to an address share, or `None` for an address that only a session can judge."""
+        if not address or "@" in address or "?" in address or "#" in address:
+            return None
+        url, session = self._place(address)
+        if url.scheme not in ("http", "https") or not url.raw_host or session.connector is None:
+            return None
+        if len(self._origins) >= _MOST_CACHED:
+            self._origins.clear()
+        origin = self._origins[address] = Origin(url, session.connector, asyncio.get_running_loop())
+        return origin
+
+    def _watch(self, read_timeout: float) -> SilenceWatch | None:
+        if read_timeout == math.inf:
+            return None
+        watch = self._watches.get(read_timeout)
+        if watch is None:
+            if len(self._watches) >= _MOST_CACHED:
+                # Those that are dropped go on watching what they already watch.
+                self._watches.clear()
+            watch = self._watches[read_timeout] = SilenceWatch(asyncio.get_running_loop(), read_timeout)
+        return watch
+
+    def _place(self, address: str) -> tuple[URL, aiohttp.ClientSession]:
         if not address.startswith(UNIX_SCHEME):
             return URL(address, encoded=True), self._session("")
         parts = urlsplit(address)
@@ -114,7 +161,7 @@ class AiohttpWire:
     def _timeout(self, connect: float, read: float) -> aiohttp.ClientTimeout:
         found = self._timeouts.get((connect, read))
         if found is None:
-            if len(self._timeouts) > 64:
+            if len(self._timeouts) >= _MOST_CACHED:
                 self._timeouts.clear()
             found = aiohttp.ClientTimeout(total=None, connect=_limit(connect), sock_read=_limit(read))
             self._timeouts[connect, read] = found
@@ -125,6 +172,8 @@ class AiohttpWire:
         for session in self._sessions.values():
             _abandon(session)
         self._sessions.clear()
+        self._origins.clear()
+        self._watches.clear()
 
     def _ended(self) -> None:
         self._in_flight -= 1
@@ -133,6 +182,7 @@ class AiohttpWire:
         """Close every connection; later requests are refused."""
         self._closed = True
         sessions, self._sessions = list(self._sessions.values()), {}
+        self._origins.clear()
         for session in sessions:
             if self._owner.is_current:
                 await session.close()
@@ -163,13 +213,17 @@ class AiohttpResponse:
         self.status = response.status
         self.headers = Headers.received(response.headers.items())
 
+    def arrived(self) -> bytes | None:
+        """Return nothing: what a session answers is read piece by piece; see `WireResponse.arrived`."""
+        return None
+
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         """Return the body as it arrives; see `WireResponse.chunks`."""
         content = self._response.content
         try:
             while chunk := await content.readany():
                 yield chunk
-        except _TRANSLATED as error:
+        except TRANSLATED as error:
             raise translated(error, str(self._response.url)) from error
 
     async def aclose(self) -> None:
@@ -182,24 +236,6 @@ class AiohttpResponse:
             self._response.release()
         else:
             self._response.close()
-
-
-def translated(error: BaseException, url: str) -> SchemawireError:
-    """Return our error for one of aiohttp's; only those raised before a connection existed count as unsent."""
-    cause = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    match error:
-        case aiohttp.ConnectionTimeoutError():
-            return ConnectFailed(f"No connection to {url} in time ({cause})")
-        case aiohttp.ClientConnectorError() | aiohttp.ServerFingerprintMismatch():
-            return ConnectFailed(f"No connection to {url} ({cause})")
-        case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
-            return ConnectFailed(f"{url} is not an address that this wire can reach ({cause})")
-        case TimeoutError():
-            return AttemptTimeout(f"{url} was silent for longer than the read timeout ({cause})")
-        case aiohttp.ClientResponseError():
-            return BadReply(f"{url} did not answer in HTTP ({cause})")
-        case _:
-            return ConnectionLost(f"The connection to {url} broke before the reply was complete ({cause})")
 
 
 def _limit(seconds: float) -> float | None:

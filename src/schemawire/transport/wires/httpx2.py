@@ -107,6 +107,10 @@ class Httpx2Response:
         self.status = response.status_code
         self.headers = Headers.received(response.headers.multi_items())
 
+    def arrived(self) -> bytes | None:
+        """Return nothing: the body is read piece by piece; see `WireResponse.arrived`."""
+        return None
+
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         """Return the body as it arrives; see `WireResponse.chunks`."""
         try:

@@ -224,6 +224,10 @@ class InProcessResponse:
         """Wait until the application has begun to answer."""
         self.status, self.headers = await self._timely(asyncio.shield(self._exchange.head))
 
+    def arrived(self) -> bytes | None:
+        """Return nothing: the body is read piece by piece; see `WireResponse.arrived`."""
+        return None
+
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         """Return the body as it arrives; see `WireResponse.chunks`."""
         queue = self._exchange.chunks

@@ -1,0 +1,203 @@
+"""One request and its response on a connection of aiohttp's, without the objects that its session makes for each.
+
+A session spends more on a request than the network does: on header maps, cookies, redirects, tracing and a writer, none
+of which a plain request needs. Connections, name resolution, TLS and the parser are aiohttp's own.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from typing import Any
+
+import aiohttp
+from aiohttp.connector import Connection
+from aiohttp.streams import StreamReader
+from yarl import URL
+
+from schemawire.transport.message import Headers, Request
+from schemawire.transport.wires.aiohttp_errors import TRANSLATED, translated
+from schemawire.transport.wires.silence import SilenceWatch
+
+LARGEST_BODY = 1 << 16
+"""A body up to this size is handed over in one piece; a larger one must be written with back-pressure."""
+
+# What changes how a message is framed is left to the session, which knows every case.
+_FRAMING = frozenset({"connection", "content-length", "expect", "te", "trailer", "transfer-encoding", "upgrade"})
+_WITHOUT_LENGTH = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+
+
+class Origin:
+    """Scheme, host and port, with all that every request to them shares.
+
+    Args:
+        address: a base URL, without path.
+        connector: where its connections come from.
+        loop: the running event loop.
+    """
+
+    def __init__(self, address: URL, connector: aiohttp.BaseConnector, loop: asyncio.AbstractEventLoop) -> None:
+        self.connector = connector
+        # The connector reads the key, the address and the TLS options of a request, all of which are the origin's.
+        self._template = aiohttp.ClientRequest("GET", address, loop=loop)
+        lines = {name.lower(): f"{name}: {value}\r\n" for name, value in self._template.headers.items()}
+        if connector.force_close:
+            lines["connection"] = "Connection: close\r\n"
+        self._lines = lines
+        self._all_lines = "".join(lines.values())
+
+    async def connect(self, timeout: aiohttp.ClientTimeout) -> Connection:
+        """Return a connection, an idle one if there is any.
+
+        Raises:
+            ClientError, OSError: aiohttp's own, still to be translated.
+
+        *Cancelled:* none is taken.
+        """
+        try:
+            return await self.connector.connect(self._template, traces=[], timeout=timeout)
+        except TimeoutError as error:
+            # Without this, no connection would look like a silent one, and so like a request that may have arrived.
+            raise aiohttp.ConnectionTimeoutError(f"no connection to {self._template.url}") from error
+
+    def message(self, request: Request, target: str) -> bytes | None:
+        """Return the bytes of a request, or `None` where it needs a session's care.
+
+        Raises:
+            ValueError: a header holds a line break or NUL.
+        """
+        body = request.body
+        names = {name.lower() for name, _ in request.headers.pairs}
+        if not (body is None or (isinstance(body, bytes) and len(body) <= LARGEST_BODY)):
+            return None
+        if request.method == "CONNECT" or not names.isdisjoint(_FRAMING) or not _is_plain(target):
+            return None
+        lines, count = self._all_lines, len(self._lines)
+        if not names.isdisjoint(self._lines):
+            kept = [line for name, line in self._lines.items() if name not in names]
+            lines, count = "".join(kept), len(kept)
+        if body is not None or request.method not in _WITHOUT_LENGTH:
+            lines += f"Content-Length: {len(body or b'')}\r\n"
+            count += 1
+        given = "".join([f"{name}: {value}\r\n" for name, value in request.headers.pairs])
+        head = f"{request.method} {target} HTTP/1.1\r\n{lines}{given}\r\n"
+        # Listeners add headers too, so what leaves is checked once more: a line break would smuggle in a header.
+        if head.count("\n") != count + len(request.headers.pairs) + 2 or head.count("\r") != head.count("\n"):
+            raise ValueError(f"a header of {request.method} {request.url} holds a line break; remove it")
+        if "\0" in head:
+            raise ValueError(f"a header of {request.method} {request.url} holds NUL; remove it")
+        return head.encode() + body if body else head.encode()
+
+
+def _is_plain(target: str) -> bool:
+    return target.isascii() and " " not in target and "#" not in target and target[0] == "/"
+
+
+class Exchange:
+    """A request on its connection, and then its response; see `WireResponse`.
+
+    Invariant: while it waits for bytes it is watched, and at no other time: a slow reader is not the sender's silence.
+
+    Args:
+        connection: what it alone uses until it ends.
+        url: what errors name.
+        watch: notices silence, if anybody does.
+        on_end: told once when the connection is given up.
+    """
+
+    __slots__ = ("_connection", "_content", "_on_end", "_protocol", "_url", "_watch", "headers", "status")
+
+    def __init__(
+        self, connection: Connection, url: str, watch: SilenceWatch | None, on_end: Callable[[], None]
+    ) -> None:
+        self._connection: Connection | None = connection
+        self._protocol: Any = connection.protocol
+        self._content: StreamReader | None = None
+        self._url = url
+        self._watch = watch
+        self._on_end = on_end
+        self.status = 0
+        self.headers: Headers = _NO_HEADERS
+
+    async def begin(self, message: bytes, *, without_body: bool) -> None:
+        """Send the request and wait for the head of its response.
+
+        Raises:
+            ClientError, HttpProcessingError, OSError: aiohttp's own, still to be translated.
+
+        *Cancelled:* the connection is closed.
+        """
+        protocol, watch = self._protocol, self._watch
+        try:
+            protocol.set_response_params(skip_payload=without_body, read_until_eof=True)
+            transport = protocol.transport
+            if transport is None or transport.is_closing():
+                raise aiohttp.ClientConnectionResetError("the idle connection was closed")
+            transport.write(message)
+            if watch is not None:
+                watch.start(self)
+            # 1xx are interim responses (RFC 9110 §15.2), except that after 101 no further HTTP follows.
+            while True:
+                head, self._content = await protocol.read()
+                if head.code >= 200 or head.code == 101:
+                    break
+        except BaseException:
+            self._end(close=True)
+            raise
+        if watch is not None:
+            watch.stop(self)
+        self.status = head.code
+        self.headers = Headers.received(head.headers.items())
+
+    def arrived(self) -> bytes | None:
+        """Return the whole body if all of it is here; see `WireResponse.arrived`."""
+        content = self._content
+        if content is not None and content.is_eof() and content.exception() is None:
+            return content.read_nowait()
+        return None
+
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
+        """Return the body as it arrives; see `WireResponse.chunks`."""
+        content, watch = self._content, self._watch
+        assert content is not None  # noqa: S101  # the head has arrived
+        try:
+            while True:
+                if watch is not None and not content.is_eof():
+                    watch.start(self)
+                chunk = await content.readany()
+                if watch is not None:
+                    watch.stop(self)
+                if not chunk:
+                    return
+                yield chunk
+        except TRANSLATED as error:
+            raise translated(error, self._url) from error
+        finally:
+            if watch is not None:
+                watch.stop(self)
+
+    def give_up(self) -> None:
+        """Take note that nothing has come for the whole timeout."""
+        error = aiohttp.SocketTimeoutError("timeout on reading data from socket")
+        self._protocol.set_exception(error)
+        if self._content is not None:
+            self._content.set_exception(error)
+
+    async def aclose(self) -> None:
+        """Give the connection back if the body was read to its end, else cut it."""
+        content = self._content
+        self._end(close=content is None or not content.at_eof() or content.exception() is not None)
+
+    def _end(self, *, close: bool) -> None:
+        connection = self._connection
+        if connection is None:
+            return
+        self._connection = None
+        if self._watch is not None:
+            self._watch.stop(self)
+        if close:
+            connection.close()
+        else:
+            connection.release()
+        self._on_end()
+
+
+_NO_HEADERS = Headers()
