@@ -93,11 +93,49 @@ class FallbackUsed(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CacheUsed(Event):
+    """A cache dealt with a call: `outcome` is hit, validated, stood-in (for an error), miss or bypass."""
+
+    outcome: str
+    age: float | None = None
+    """Seconds, where the answer came from the store."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointEjected(Event):
     """An endpoint gets no calls for a while: `reason` is outlier or paused (by its own Retry-After)."""
 
     endpoint: str
     ejected_for: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointsChanged(Event):
+    """A discovery told of other endpoints; those removed get no new calls, and calls under way may finish."""
+
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    total: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiscoveryFailed(Event):
+    """A discovery could not be asked or understood, wholly or in part: `kept` endpoints stay in use."""
+
+    reason: str
+    kept: int
+    retry_in: float | None = None
+    """Seconds until it is asked again; `None` where it is still being followed."""
+    error: BaseException | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointHealthChanged(Event):
+    """Active health checks changed their mind about an endpoint."""
+
+    endpoint: str
+    healthy: bool
     reason: str
 
 

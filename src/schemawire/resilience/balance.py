@@ -7,6 +7,7 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
+from weakref import WeakValueDictionary
 
 from schemawire.errors import CircuitOpen, ConfigurationInvalid, NoEndpoint
 from schemawire.events import EndpointEjected, Listener
@@ -98,7 +99,8 @@ class Balance(Standalone):
     """
 
     # Invariants: `_usable` is what `_find_usable` would return until `_usable_until`; it is emptied whenever an
-    # endpoint is ejected, paused, added or removed. An endpoint that was removed keeps its calls in flight to itself.
+    # endpoint is ejected, paused, added or removed, or turns ill or well. `_leaving` holds the states of endpoints that
+    # were removed for as long as they have calls in flight, so that one that comes back finds its history.
 
     def __init__(
         self,
@@ -124,6 +126,7 @@ class Balance(Standalone):
         self._strategy = strategy(self.options.strategy, draw)
         self._detector = None if self.options.outliers is None else OutlierDetector(self.options.outliers)
         self._states: dict[Hashable, EndpointState] = {}
+        self._leaving: WeakValueDictionary[Hashable, EndpointState] = WeakValueDictionary()
         self._usable: list[EndpointState] = []
         self._usable_until = -math.inf
         self._panicking = False
@@ -139,13 +142,32 @@ class Balance(Standalone):
         Raises:
             ConfigurationInvalid: a weight is not above 0; nothing is changed then.
         """
+        shares = {endpoint: (self._valid_weight(endpoint), self._group(endpoint)) for endpoint in endpoints}
         states: dict[Hashable, EndpointState] = {}
-        for endpoint in endpoints:
-            states[endpoint] = self._states.get(endpoint) or self._joined(endpoint, now)
+        for endpoint, (weight, group) in shares.items():
+            known = self._states.get(endpoint) or self._leaving.get(endpoint)
+            states[endpoint] = state = known or self._joined(endpoint, now)
+            state.weight, state.group = weight, group
+        self._leaving.update({each: state for each, state in self._states.items() if each not in states})
         self._states = states
         self._grouped = len({state.group for state in states.values()}) > 1
         self._strategy.rebuild(list(states.values()))
         self._usable_until = -math.inf
+
+    def set_health(self, endpoint: Hashable, *, is_healthy: bool) -> None:
+        """Take an endpoint out of rotation or back into it, as active health checks found it."""
+        state = self._states.get(endpoint)
+        if state is not None:
+            state.is_ill = not is_healthy
+            self._usable_until = -math.inf
+
+    def state_of(self, endpoint: Hashable) -> EndpointState:
+        """Return the health record of a present endpoint, which is for reading.
+
+        Raises:
+            KeyError: it is not among the endpoints.
+        """
+        return self._states[endpoint]
 
     def bind(self, inner: Handler[R]) -> Handler[R]:
         """Return `inner` with an endpoint chosen for each call.
@@ -169,7 +191,7 @@ class Balance(Standalone):
                     state.in_flight -= 1
                     refusals[state] = refusal
                     if len(refusals) >= len(self._states):
-                        raise _shortest(refusals.values()) from refusal
+                        raise _all_open(refusals) from (refusal if len(refusals) > 1 else refusal.__cause__)
                     continue
                 except Exception as error:
                     state.in_flight -= 1
@@ -221,11 +243,16 @@ class Balance(Standalone):
             endpoints=tuple(_statistics(state, now) for state in self._states.values()), panicking=self._panicking
         )
 
-    def _joined(self, endpoint: Hashable, now: float | None) -> EndpointState:
+    def _valid_weight(self, endpoint: Hashable) -> float:
         weight = self._weight(endpoint)
         if not 0.0 < weight < math.inf:
             raise ConfigurationInvalid(f"the weight of {endpoint!r} is {weight!r}, but must be above 0")
-        state = EndpointState(endpoint, weight=weight, group=self._group(endpoint), decay=self.options.decay)
+        return weight
+
+    def _joined(self, endpoint: Hashable, now: float | None) -> EndpointState:
+        state = EndpointState(endpoint, weight=1.0, group=0, decay=self.options.decay)
+        if self._is_available is not None:
+            state.refuses = partial(_refuses, self._is_available, endpoint)
         if now is not None and self._states and self.options.outliers is not None:
             state.begin_slow_start(now, self.options.outliers.slow_start, self.options.outliers.slow_start_floor)
         return state
@@ -233,11 +260,15 @@ class Balance(Standalone):
     def _choose(self, context: Context, now: float, refusals: dict[EndpointState, CircuitOpen]) -> EndpointState:
         if not self._states:
             raise NoEndpoint(f"{self.name} has no endpoint")
+        if len(self._states) == 1:
+            return next(iter(self._states.values()))
         if self._grouped:
             everyone: Sequence[EndpointState] = draw_group(
                 list(self._states.values()), overprovision=self.options.overprovision, now=now, draw=self._draw()
             )
-            candidates: Sequence[EndpointState] = self._find_usable(everyone, now)[0]
+            found = self._find_usable(everyone, now)
+            candidates: Sequence[EndpointState] = found[0]
+            self._panicking = found[2]
         else:
             if now >= self._usable_until:
                 everyone = list(self._states.values())
@@ -250,7 +281,7 @@ class Balance(Standalone):
     def _find_usable(self, everyone: Sequence[EndpointState], now: float) -> tuple[list[EndpointState], float, bool]:
         """Return the endpoints to choose among, until when that holds, and whether this is panic."""
         ends = [end for state in everyone for end in (state.ejected_until, state.paused_until) if end > now]
-        in_rotation = [state for state in everyone if now >= state.ejected_until]
+        in_rotation = [state for state in everyone if state.is_in_rotation(now)]
         panicking = len(in_rotation) < self.options.panic_threshold * len(everyone)
         if panicking or not in_rotation:
             in_rotation = list(everyone)
@@ -266,17 +297,21 @@ class Balance(Standalone):
         refusals: dict[EndpointState, CircuitOpen],
     ) -> Sequence[EndpointState]:
         """Return the candidates that nothing speaks against, or the best that there are."""
-        willing = [state for state in candidates if state not in refusals]
-        if not willing:
-            willing = [state for state in self._states.values() if state not in refusals] or list(candidates)
-        fresh = [state for state in willing if state.endpoint not in context.excluded] or willing
+        willing = candidates
+        if refusals:
+            willing = [state for state in candidates if state not in refusals]
+            willing = willing or [state for state in self._states.values() if state not in refusals] or candidates
+        fresh = willing
+        if context.excluded:
+            fresh = [state for state in willing if state.endpoint not in context.excluded] or willing
         if self._is_available is None:
             return fresh
-        open_to_calls = [state for state in fresh if self._is_available(state.endpoint, now)]
-        if open_to_calls:
-            return open_to_calls
         # Rather an endpoint that has failed this call already than one that cannot take any.
-        return [state for state in willing if self._is_available(state.endpoint, now)] or fresh
+        return (
+            [state for state in fresh if not state.refuses(now)]
+            or [state for state in willing if not state.refuses(now)]
+            or fresh
+        )
 
     def _record(self, state: EndpointState, context: Context, judgement: Judgement, began: float, now: float) -> None:
         if judgement.neutral:
@@ -295,6 +330,15 @@ class Balance(Standalone):
         state.failures += failed
         if self._detector is None:
             return
+        if state.refuses(now):
+            # Its breaker has taken it out, and so decides alone when it is tried again.
+            state.tripped, state.consecutive_failures = True, 0
+            state.ejected_until = min(state.ejected_until, now)
+            self._usable_until = -math.inf
+            return
+        if state.tripped and not failed:
+            state.tripped = False
+            state.begin_slow_start(now, self._detector.options.slow_start, self._detector.options.slow_start_floor)
         length = self._detector.record(state, self._states.values(), failed=failed, now=now)
         if length:
             self._usable_until = -math.inf
@@ -320,8 +364,16 @@ class Balance(Standalone):
             )
 
 
-def _shortest(refusals: Iterable[CircuitOpen]) -> CircuitOpen:
-    return min(refusals, key=lambda refusal: math.inf if refusal.retry_after is None else refusal.retry_after)
+def _refuses(is_available: Available, endpoint: Hashable, now: float) -> bool:
+    return not is_available(endpoint, now)
+
+
+def _all_open(refusals: dict[EndpointState, CircuitOpen]) -> CircuitOpen:
+    if len(refusals) == 1:
+        return next(iter(refusals.values()))
+    waits = [refusal.retry_after for refusal in refusals.values() if refusal.retry_after is not None]
+    names = ", ".join(str(state.endpoint) for state in refusals)
+    return CircuitOpen(f"The circuit breaker of every endpoint refuses ({names})", retry_after=min(waits, default=None))
 
 
 def _statistics(state: EndpointState, now: float) -> EndpointStatistics:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Hashable
+from typing import Any
 
 _UNPROVEN = 65_536.0
 """Load of an endpoint that is being tried and has not answered yet: it gets no second call before the first ends."""
@@ -41,14 +42,20 @@ class PeakEwma:
         return self.cost * (in_flight + 1)
 
 
+def _never(now: float) -> bool:
+    return False
+
+
 class EndpointState:
     """One endpoint as the balancer and the outlier detector share it, so that they cannot disagree.
 
     Invariants: `in_flight` ≥ 0; an endpoint is ejected while `ejected_until` lies ahead and paused while
-    `paused_until` does; `warm_at` is the time at which its slow start is over.
+    `paused_until` does; `warm_at` is the time at which its slow start is over. While its breaker refuses it is not
+    ejected besides: whoever took it out decides when it returns.
     """
 
     __slots__ = (
+        "__weakref__",
         "calls",
         "consecutive_failures",
         "ejected_until",
@@ -58,8 +65,11 @@ class EndpointState:
         "failures",
         "group",
         "in_flight",
+        "is_ill",
         "paused_until",
+        "refuses",
         "slow_start",
+        "tripped",
         "warm_at",
         "weight",
     )
@@ -79,10 +89,20 @@ class EndpointState:
         self.slow_start: tuple[float, float] = (0.0, 1.0)
         """Length of the slow start (seconds) and the share of load at its beginning."""
         self.warm_at = -math.inf
+        self.is_ill = False
+        """Whether active health checks fail."""
+        self.refuses: Callable[[float], bool] = _never
+        """now → whether it cannot take a call, such as its breaker being open."""
+        self.tripped = False
+        """Whether `refuses` has taken it out and it has not proven itself since."""
+
+    def is_in_rotation(self, now: float) -> bool:
+        """Whether it is neither ejected nor found ill by health checks."""
+        return now >= self.ejected_until and not self.is_ill
 
     def is_usable(self, now: float) -> bool:
-        """Whether it is neither ejected nor paused."""
-        return now >= self.ejected_until and now >= self.paused_until
+        """Whether it is in rotation, not paused, and able to take a call."""
+        return self.is_in_rotation(now) and now >= self.paused_until and not self.refuses(now)
 
     def begin_slow_start(self, start: float, length: float, floor: float) -> None:
         """Let its share of load grow from `floor` to 1 during `length` seconds from `start`."""
@@ -100,5 +120,5 @@ class EndpointState:
         return self.weight * max(floor, 1.0 - (self.warm_at - now) / length)
 
 
-Available = Callable[[Hashable, float], bool]
+Available = Callable[[Any, float], bool]
 """(endpoint, now) → whether it can take a call, such as its breaker not being open."""

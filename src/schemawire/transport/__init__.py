@@ -1,7 +1,9 @@
 """How bytes travel: the HTTP client, its wires, verdicts and endpoints; knows no schema and no protocol."""
 
 from schemawire.transport.client import Client, ClientStatistics
+from schemawire.transport.discovery import Discovery, DiscoveryConfig, DiscoveryStatistics, Listing, Place
 from schemawire.transport.endpoints import EndpointStatistics
+from schemawire.transport.health_checks import HealthCheckConfig
 from schemawire.transport.message import Headers, Request, Response
 from schemawire.transport.options import PoolConfig, TimeoutConfig, TlsConfig
 from schemawire.transport.stream import StreamResponse
@@ -12,8 +14,14 @@ __all__ = [
     "CallCounts",
     "Client",
     "ClientStatistics",
+    "Discovery",
+    "DiscoveryConfig",
+    "DiscoveryStatistics",
     "EndpointStatistics",
     "Headers",
+    "HealthCheckConfig",
+    "Listing",
+    "Place",
     "PoolConfig",
     "Request",
     "Response",

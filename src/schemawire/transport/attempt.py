@@ -144,6 +144,10 @@ class Attempt:
             left = max(0.0, context.deadline - asyncio.get_running_loop().time())
             pairs.append((DEADLINE_HEADER, str(int(left * 1000))))
         pairs.extend(added.items())
+        authority = context.endpoint.place.authority
+        if authority and "host" not in call.headers:
+            # The address was looked up by us, and the other side may serve several names at it.
+            pairs.append(("Host", authority))
         body, watched = call.body, None
         if body is not None and not isinstance(body, bytes):
             body = watched = _Watched(body if isinstance(body, AsyncIterable) else body())

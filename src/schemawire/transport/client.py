@@ -10,14 +10,21 @@ from typing import Any, Self
 
 from schemawire.errors import Closed
 from schemawire.events import Listener
+from schemawire.resilience.balance import BalanceConfig
 from schemawire.resilience.breaker_state import CircuitBreakerConfig
 from schemawire.resilience.budget import RetryBudgetConfig, RetryBudgetStatistics
 from schemawire.resilience.call import Context, Scope
 from schemawire.resilience.retry import RetryStatistics
 from schemawire.resilience.retry_decision import RetryConfig
-from schemawire.transport.address import Params, parse_addresses, target_of
+from schemawire.transport.address import Params, target_of
 from schemawire.transport.attempt import Call
+from schemawire.transport.discovery.options import DiscoveryConfig
+from schemawire.transport.discovery.place import Place
+from schemawire.transport.discovery.source import Discovery
+from schemawire.transport.discovery.urls import discovery_of
+from schemawire.transport.discovery.watcher import DiscoveryStatistics
 from schemawire.transport.endpoints import EndpointStatistics
+from schemawire.transport.health_checks import HealthCheckConfig
 from schemawire.transport.loops import LoopOwner
 from schemawire.transport.message import Body, Headers, HeaderSource, Response, require_body
 from schemawire.transport.options import PoolConfig, TimeoutConfig, TlsConfig
@@ -43,6 +50,10 @@ class ClientStatistics:
     retry: RetryStatistics | None
     budget: RetryBudgetStatistics | None
     wire: WireStatistics
+    is_panicking: bool = False
+    """Whether so few endpoints are in rotation that all are used."""
+    discovery: DiscoveryStatistics | None = None
+    """`None` where the endpoints were given once and for all."""
 
 
 class Client:
@@ -55,12 +66,16 @@ class Client:
     may be left unclosed.
 
     Args:
-        endpoints: base URLs, comma-separated or one by one: `http://`, `https://`, or `http+unix://%2Frun%2Fx.sock`.
+        endpoints: base URLs, comma-separated or one by one: `http://`, `https://`, or `http+unix://%2Frun%2Fx.sock`,
+            each with an optional suffix `#weight=2&priority=1&zone=a`; or a `Discovery`, or its address.
         timeout: time limits of a call and its parts.
         pool: how many requests run at once per endpoint, and who may wait.
         retry: how often and after what delays a call is tried again.
         budget: how much load all retries together may add.
         breaker: when an endpoint is left alone.
+        balance: how an endpoint is chosen for each attempt, and when one is ejected.
+        discovery: how endpoints that come and go are followed.
+        health_check: how endpoints are asked for their health beside the calls; `None`: they are not.
         headers: sent with every request, such as `Authorization`.
         wire: the name of a wire (`aiohttp`, `httpx2`) or a `Wire`.
         tls: whom to trust on `https`, and who we are.
@@ -76,13 +91,16 @@ class Client:
 
     def __init__(
         self,
-        endpoints: str | Iterable[str],
+        endpoints: str | Iterable[str | Place] | Discovery,
         *,
         timeout: TimeoutConfig | None = None,
         pool: PoolConfig | None = PoolConfig(),  # noqa: B008  # frozen
         retry: RetryConfig | None = RetryConfig(),  # noqa: B008  # frozen
         budget: RetryBudgetConfig | None = None,
         breaker: CircuitBreakerConfig | None = CircuitBreakerConfig(),  # noqa: B008  # frozen
+        balance: BalanceConfig | None = None,
+        discovery: DiscoveryConfig | None = None,
+        health_check: HealthCheckConfig | None = None,
         headers: HeaderSource = (),
         wire: str | Wire = "aiohttp",
         tls: TlsConfig | None = None,
@@ -90,7 +108,7 @@ class Client:
         max_body_bytes: int = MAX_BODY_BYTES,
         name: str = "client",
     ) -> None:
-        self._urls = parse_addresses(endpoints)
+        self._source = discovery_of(endpoints)
         self._headers = Headers(headers)
         self._listener = listener
         self._timeout = timeout or TimeoutConfig()
@@ -100,6 +118,9 @@ class Client:
             retry=retry,
             budget=budget,
             breaker=breaker,
+            balance=balance or BalanceConfig(),
+            discovery=discovery or DiscoveryConfig(),
+            health_check=health_check,
             max_body_bytes=max_body_bytes,
         )
         if isinstance(wire, str):
@@ -111,7 +132,7 @@ class Client:
         self._closed = False
 
     def _make_plan(self) -> Plan:
-        return Plan(self._urls, self._policies, wire=self._wire, listener=self._listener)
+        return Plan(self._source, self._policies, wire=self._wire, listener=self._listener)
 
     async def request(
         self,
@@ -258,6 +279,7 @@ class Client:
         if self._owner.enter():
             # What waits or holds permits on the earlier loop will never go on, so nothing of it is carried over.
             self._plan = self._make_plan()
+            self._plan.start()
         return self._plan
 
     def statistics(self) -> ClientStatistics:
@@ -269,6 +291,8 @@ class Client:
             retry=None if retry is None else retry.statistics(),
             budget=None if retry is None else retry.budget.statistics(),
             wire=self._wire.statistics(),
+            is_panicking=self._plan.pick.is_panicking,
+            discovery=None if self._plan.watcher is None else self._plan.watcher.statistics(),
         )
 
     def explain(self) -> str:
@@ -278,6 +302,7 @@ class Client:
     async def aclose(self) -> None:
         """Close every connection; later calls are refused, calls under way break. Safe to call twice."""
         self._closed = True
+        await self._plan.aclose()
         await self._wire.aclose()
 
     async def __aenter__(self) -> Self:

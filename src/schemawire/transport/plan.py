@@ -1,9 +1,9 @@
 """Turns a client's options into its pipeline: one place that says which policies there are and in which order."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from schemawire.events import Listener
+from schemawire.resilience.balance import BalanceConfig
 from schemawire.resilience.breaker import CircuitBreaker
 from schemawire.resilience.breaker_state import CircuitBreakerConfig
 from schemawire.resilience.budget import RetryBudget, RetryBudgetConfig
@@ -15,7 +15,14 @@ from schemawire.resilience.retry import Retry
 from schemawire.resilience.retry_decision import RetryConfig
 from schemawire.resilience.timeout import Deadline, DeadlineConfig, TimeLimiter, TimeLimiterConfig
 from schemawire.transport.attempt import Attempt, Call, judge
+from schemawire.transport.discovery.arrange import arranged
+from schemawire.transport.discovery.options import DiscoveryConfig
+from schemawire.transport.discovery.place import Place
+from schemawire.transport.discovery.source import Discovery
+from schemawire.transport.discovery.static import StaticDiscovery
+from schemawire.transport.discovery.watcher import Watcher
 from schemawire.transport.endpoints import Endpoint, EndpointPick
+from schemawire.transport.health_checks import HealthCheckConfig, HealthChecker
 from schemawire.transport.message import Response
 from schemawire.transport.options import PoolConfig, TimeoutConfig
 from schemawire.transport.stream import StreamResponse
@@ -33,6 +40,9 @@ class Policies:
     retry: RetryConfig | None
     budget: RetryBudgetConfig | None
     breaker: CircuitBreakerConfig | None
+    balance: BalanceConfig
+    discovery: DiscoveryConfig
+    health_check: HealthCheckConfig | None
     max_body_bytes: int
 
     def __post_init__(self) -> None:
@@ -43,16 +53,29 @@ class Plan:
     """The policies of a client, put together for one event loop.
 
     Args:
-        urls: the endpoints.
+        source: what finds the endpoints.
         policies: the options.
         wire: what sends one request.
         listener: hears what the policies do.
     """
 
-    def __init__(self, urls: Sequence[str], policies: Policies, *, wire: Wire, listener: Listener | None) -> None:
+    def __init__(self, source: Discovery, policies: Policies, *, wire: Wire, listener: Listener | None) -> None:
         self._policies = policies
         self._listener = listener
-        self.pick = EndpointPick([self._endpoint(url) for url in urls], judge=judge)
+        self.pick = EndpointPick(
+            self._endpoint,
+            options=policies.balance,
+            judge=judge,
+            listener=listener,
+            wait=None if isinstance(source, StaticDiscovery) else self._first_places,
+        )
+        self.watcher: Watcher | None = None
+        if isinstance(source, StaticDiscovery):
+            self.pick.take(arranged(source.places, policies.discovery))
+        else:
+            self.watcher = Watcher(source, policies.discovery, self.pick.take, listener=listener)
+        checks = policies.health_check
+        self._checker = None if checks is None else HealthChecker(self.pick, wire, checks, listener=listener)
         self.retry = None if policies.retry is None else self._retry(policies.retry)
         self.pipeline = Pipeline(
             Layers(deadline=Deadline(DeadlineConfig(total=None)), retry=self.retry, pick=self.pick), name="client"
@@ -60,11 +83,27 @@ class Plan:
         attempt = Attempt(wire, policies.timeout, max_body_bytes=policies.max_body_bytes, listener=listener)
         self.run: Handler[Outcome] = self.pipeline.bind(attempt)
 
-    def _endpoint(self, url: str) -> Endpoint:
-        policies, listener = self._policies, self._listener
+    def start(self) -> None:
+        """Begin what runs beside the calls, on the running event loop: discovery and health checks."""
+        for beside in (self.watcher, self._checker):
+            if beside is not None:
+                beside.start()
+
+    async def aclose(self) -> None:
+        """Stop what `start` began. Safe to call twice."""
+        for beside in (self.watcher, self._checker):
+            if beside is not None:
+                await beside.aclose()
+
+    async def _first_places(self, deadline: float) -> None:
+        assert self.watcher is not None  # noqa: S101  # who waits for places has a watcher
+        await self.watcher.first(deadline)
+
+    def _endpoint(self, place: Place) -> Endpoint:
+        policies, listener, url = self._policies, self._listener, place.url
         breaker, pool, attempt = policies.breaker, policies.pool, policies.timeout.attempt
         return Endpoint(
-            url,
+            place,
             breaker=None if breaker is None else CircuitBreaker(breaker, judge=judge, listener=listener, name=url),
             pool=None if pool is None else _pool(pool, url, listener),
             timeout=None if attempt is None else TimeLimiter(TimeLimiterConfig(attempt=attempt)),
@@ -89,7 +128,8 @@ class Plan:
 
     def describe(self) -> str:
         """Return the pipeline as text, one line per place, outside in; from `breaker` on it is each endpoint's own."""
-        each = self.pick.endpoints[0].layers.layers
+        # Before a discovery has answered there is no endpoint to look at, so one is made for the purpose.
+        each = self._endpoint(Place(url="")).layers.layers
         layers = {**self.pipeline.layers, **each}
         lines = [f"timeouts: {show(self._policies.timeout)}", "policies, outside in (– is off):"]
         texts = {place: policy.describe() for place, policy in layers.items()}
