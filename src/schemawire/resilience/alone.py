@@ -51,7 +51,6 @@ class Standalone:
 
         `Context.call` is then the pair of positional and keyword arguments.
         """
-
         wrapped = self._surround(function)
         update_wrapper(wrapped, function)
         return wrapped

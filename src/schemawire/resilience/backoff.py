@@ -73,12 +73,13 @@ class Backoff:
         *Source:* AWS Architecture Blog, "Exponential Backoff and Jitter" (full and decorrelated jitter); Polly 8.
         """
         match self.kind:
+            # The default first: looking up a member of an enumeration takes longer than the formula.
+            case BackoffKind.FULL_JITTER:
+                return draw * self._ceiling(retry), 0.0
             case BackoffKind.CONSTANT:
                 return self._around(self.base, draw), 0.0
             case BackoffKind.LINEAR:
                 return self._around(self.base * retry, draw), 0.0
-            case BackoffKind.FULL_JITTER:
-                return draw * self._ceiling(retry), 0.0
             case BackoffKind.DECORRELATED:
                 delay = self.base + draw * (min(self.cap, 3 * max(memory, self.base)) - self.base)
                 return delay, delay

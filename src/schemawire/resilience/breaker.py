@@ -158,7 +158,7 @@ class CircuitBreaker(Standalone):
         return guarded
 
     def _surround(self, function: Callable[P, Awaitable[R]]) -> Callable[P, Coroutine[Any, Any, R]]:
-        """Return `function` guarded; while the breaker is closed, a call neither makes a context nor takes the time twice.
+        """Return `function` guarded; while it is closed, a call makes no context and looks at the clock once at most.
 
         A result is a success to the judge of exceptions whatever it is, so nothing need be asked about it.
         """
@@ -181,7 +181,7 @@ class CircuitBreaker(Standalone):
             except BaseException:
                 self._release(permit)
                 raise
-            change = machine.success(permit, running_loop().time())
+            change = machine.success(permit, 0.0 if machine.timeless else running_loop().time())
             if change is not None:
                 self._tell(change)
             return result

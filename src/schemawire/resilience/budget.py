@@ -136,7 +136,8 @@ class RetryBudget:
         """Return how many ordinary retries the budget would allow at `now`."""
         options = self._options
         earned = options.ratio * self._requests.total(now) + options.floor_per_second * options.ttl
-        return max(0.0, earned - self._spent.total(now))
+        left = earned - self._spent.total(now)
+        return left if left > 0.0 else 0.0
 
     def hedge_balance(self, now: float) -> float:
         """Return how many hedges the budget would allow at `now`."""

@@ -133,8 +133,10 @@ class Context:
         )
         twin.attempt = self.attempt
         twin.deposited = self.deposited
-        twin.errors = list(self.errors)
-        twin.excluded = set(self.excluded)
+        if self.errors:
+            twin.errors = list(self.errors)
+        if self.excluded:
+            twin.excluded = set(self.excluded)
         return twin
 
 

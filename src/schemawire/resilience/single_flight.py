@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -55,18 +56,14 @@ class _Flight:
     to be found under its key.
     """
 
-    __slots__ = ("context", "deadline", "task", "waiters")
+    __slots__ = ("context", "deadline", "key", "task", "waiters")
 
-    def __init__(self, context: Context, deadline: float, task: "asyncio.Task[Any]") -> None:
+    def __init__(self, key: tuple[int, str], context: Context, deadline: float) -> None:
+        self.key = key
         self.context = context
         self.deadline = deadline
-        self.task = task
+        self.task: asyncio.Task[Any]  # made right after, and before the flight can be found
         self.waiters: set[asyncio.Future[None]] = set()
-
-    def land(self, task: "asyncio.Task[Any]") -> None:
-        for waiter in self.waiters:
-            if not waiter.done():
-                waiter.set_result(None)
 
 
 class SingleFlight(Standalone):
@@ -87,6 +84,7 @@ class SingleFlight(Standalone):
 
     def __init__(self, options: SingleFlightConfig | None = None, *, name: str = "single_flight") -> None:
         self.name = name
+        self._task_name = f"{name}-flight"
         self.options = options or SingleFlightConfig()
         self._flights: dict[tuple[int, str], _Flight] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -152,61 +150,75 @@ class SingleFlight(Standalone):
                 return await inner(context)
             else:
                 self._joined += 1
-            await self._wait(key, flight)
-            if flight.task.cancelled():
+            task = await self._wait(flight)
+            if task.cancelled():
                 raise Failed(f"{self.name}: the shared call was cancelled from within")
-            error = flight.task.exception()
+            error = task.exception()
             if error is None:
                 _adopt(context, flight.context)
-                return flight.task.result()  # type: ignore[no-any-return]  # the task of this very `inner`
+                return task.result()  # type: ignore[no-any-return]  # the task of this very `inner`
             if not (isinstance(error, _DEADLINE_BOUND) and flight.deadline < context.deadline):
                 _adopt(context, flight.context)
                 raise error
 
     def _take_off(self, key: tuple[int, str], context: Context, inner: Handler[R]) -> _Flight:
-        twin = context.fork()
-        task = asyncio.get_running_loop().create_task(_call(inner, twin), name=f"{self.name}-flight")
-        flight = _Flight(twin, context.deadline, task)
+        flight = _Flight(key, context.fork(), context.deadline)
+        task = asyncio.get_running_loop().create_task(self._fly_alone(flight, inner), name=self._task_name)
+        flight.task = task
         self._flights[key] = flight
         self._tasks.add(task)
         self._started += 1
-        task.add_done_callback(lambda task: self._landed(key, flight))
+        # For a task that is cancelled before its first step, and so lands nothing itself.
+        task.add_done_callback(partial(self._landed, flight))
         return flight
 
-    def _landed(self, key: tuple[int, str], flight: _Flight) -> None:
-        self._tasks.discard(flight.task)
-        if self._flights.get(key) is flight:
-            del self._flights[key]
-        if not flight.task.cancelled():
-            flight.task.exception()  # looked at, so that a flight everyone has left is not reported as lost
-        flight.land(flight.task)
+    async def _fly_alone(self, flight: _Flight, inner: Handler[R]) -> R:
+        try:
+            return await inner(flight.context)
+        finally:
+            # From within the last step: whoever waits wakes a pass of the event loop earlier than by a callback.
+            self._land(flight)
 
-    async def _wait(self, key: tuple[int, str], flight: _Flight) -> None:
+    def _land(self, flight: _Flight) -> None:
+        if self._flights.get(flight.key) is flight:
+            del self._flights[flight.key]
+        for waiter in flight.waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def _landed(self, flight: _Flight, task: "asyncio.Task[Any]") -> None:
+        self._tasks.discard(task)
+        self._land(flight)
+        if not task.cancelled():
+            task.exception()  # looked at, so that a flight everyone has left is not reported as lost
+
+    async def _wait(self, flight: _Flight) -> "asyncio.Task[Any]":
+        """Wait for a flight to land and return its task, which has ended by then."""
+        task = flight.task
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         flight.waiters.add(waiter)
         try:
             await waiter
         except asyncio.CancelledError:
             flight.waiters.discard(waiter)
-            if not flight.waiters and not flight.task.done():
-                await self._abandon(key, flight)
+            if not flight.waiters and not task.done():
+                await self._abandon(flight, task)
             raise
         finally:
             flight.waiters.discard(waiter)
+        self._tasks.discard(task)
+        return task
 
-    async def _abandon(self, key: tuple[int, str], flight: _Flight) -> None:
+    async def _abandon(self, flight: _Flight, task: "asyncio.Task[Any]") -> None:
         """Cancel a flight that nobody waits for; whoever comes now starts a new one."""
-        if self._flights.get(key) is flight:
-            del self._flights[key]
+        if self._flights.get(flight.key) is flight:
+            del self._flights[flight.key]
         self._abandoned += 1
-        flight.task.cancel()
-        await asyncio.wait({flight.task}, timeout=self.options.clean_up)
-
-
-async def _call(inner: Handler[R], context: Context) -> R:
-    return await inner(context)
+        task.cancel()
+        await asyncio.wait({task}, timeout=self.options.clean_up)
 
 
 def _adopt(context: Context, flown: Context) -> None:
     context.attempt, context.endpoint = flown.attempt, flown.endpoint
-    context.errors = list(flown.errors)
+    if flown.errors:
+        context.errors = list(flown.errors)

@@ -1,4 +1,4 @@
-"""Sliding windows over recent calls, sliced by time or counted; pure values of `now`, which know no policy."""
+"""Sliding windows over recent calls, by time, by count or not kept; pure values of `now`, which know no policy."""
 
 from collections import deque
 from typing import Protocol
@@ -183,3 +183,24 @@ class CountWindow:
         """Forget every call."""
         self._outcomes.clear()
         self.calls = self.failures = self.slow = 0
+
+
+class NoWindow:
+    """Keeps nothing, for a breaker that knows no rate: its rules need neither the calls nor the time."""
+
+    __slots__ = ()
+
+    calls = failures = slow = 0
+
+    def record(self, now: float, *, failed: bool, slow: bool) -> None:
+        """Keep nothing."""
+
+    def succeed(self, now: float) -> bool:
+        """Keep nothing, so that nothing is ever found."""
+        return False
+
+    def roll(self, now: float) -> None:
+        """Do nothing."""
+
+    def clear(self) -> None:
+        """Do nothing."""
