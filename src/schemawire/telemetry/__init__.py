@@ -1,14 +1,24 @@
 """Who listens: each sink turns events into one kind of output and knows neither who emits nor the other sinks."""
 
 from schemawire.telemetry.logs import LogListener, configure_logging
+from schemawire.telemetry.otlp import OtlpConfig, open_tracer_provider
 from schemawire.telemetry.repeats import SamplingConfig, SamplingStatistics
+from schemawire.telemetry.server_spans import ServerTracing
 from schemawire.telemetry.shown import call_labels, current_labels
+from schemawire.telemetry.traces import TraceListener
+from schemawire.telemetry.work_spans import WorkSpans, carried_headers
 
 __all__ = [
     "LogListener",
+    "OtlpConfig",
     "SamplingConfig",
     "SamplingStatistics",
+    "ServerTracing",
+    "TraceListener",
+    "WorkSpans",
     "call_labels",
+    "carried_headers",
     "configure_logging",
     "current_labels",
+    "open_tracer_provider",
 ]

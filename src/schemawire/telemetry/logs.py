@@ -15,25 +15,20 @@ from opentelemetry import trace
 
 from schemawire.errors import ConfigurationInvalid
 from schemawire.events import (
-    AttemptFinished,
     BreakerChanged,
     CallFinished,
-    CallRefused,
     EndpointEjected,
     Event,
     FallbackUsed,
     FaultInjected,
-    HedgeStarted,
-    RetryGivenUp,
-    RetryScheduled,
     SilentListener,
 )
+from schemawire.telemetry.fields import fields_of, word_for
 from schemawire.telemetry.repeats import Repeats, SamplingConfig, SamplingStatistics
-from schemawire.telemetry.shown import current_labels, shown, shown_endpoint, shown_error, shown_route
+from schemawire.telemetry.shown import current_labels
 
 LOGGER_NAME = "schemawire.client"
 Form = Literal["auto", "json", "console"]
-Fields = dict[str, object]
 
 _ALARMING = frozenset({"open", "forced_open"})
 _BAD_OUTCOMES = frozenset({"failed", "refused"})
@@ -85,7 +80,7 @@ class LogListener(SilentListener):
                 return
             if left_out:
                 fields["leftOut"] = left_out
-        self._bound.log(level, _WORDS.get(type(event), shown(type(event).__name__)), **fields, **_surroundings())
+        self._bound.log(level, word_for(event), **fields, **_surroundings())
 
     def statistics(self) -> SamplingStatistics:
         """Return how many lines were written and left out; all zero without sampling."""
@@ -96,19 +91,6 @@ class LogListener(SilentListener):
 
 _KIND = ("name", "method", "route", "endpoint", "outcome", "status", "error", "reason", "policy")
 """Lines that agree in these fields repeat one another."""
-
-_WORDS: dict[type[Event], str] = {
-    CallFinished: "call",
-    AttemptFinished: "attempt",
-    RetryScheduled: "retry scheduled",
-    RetryGivenUp: "retry given up",
-    BreakerChanged: "breaker changed",
-    CallRefused: "call refused",
-    HedgeStarted: "hedge started",
-    FallbackUsed: "fallback used",
-    EndpointEjected: "endpoint ejected",
-    FaultInjected: "fault injected",
-}
 
 
 def level_of(event: Event) -> int:
@@ -124,68 +106,6 @@ def level_of(event: Event) -> int:
             return logging.INFO
         case _:
             return logging.DEBUG
-
-
-def fields_of(event: Event) -> Fields:
-    """Return what a line says about `event`; fields that are unknown or empty are left out."""
-    fields: Fields = {"name": shown_endpoint(event.name), **_particulars(event)}
-    return {name: value for name, value in fields.items() if value is not None}
-
-
-def _particulars(event: Event) -> Fields:
-    match event:
-        case CallFinished():
-            return _call(event)
-        case AttemptFinished():
-            return {
-                "endpoint": shown_endpoint(event.endpoint), "attempt": event.attempt, "outcome": event.outcome,
-                "status": event.status, "durationMs": _ms(event.duration), "error": shown_error(event.error),
-            }  # fmt: skip
-        case RetryScheduled():
-            return {"attempt": event.attempt, "delayMs": _ms(event.delay), "reason": shown(event.reason)}
-        case RetryGivenUp():
-            return {"attempt": event.attempt, "reason": shown(event.reason)}
-        case BreakerChanged():
-            return {
-                "before": event.before, "after": event.after, "reason": shown(event.reason),
-                "openForMs": _ms(event.open_for),
-            }  # fmt: skip
-        case CallRefused():
-            after = _ms(event.retry_after)
-            return {"policy": event.policy, "reason": shown(event.reason), "retryAfterMs": after}
-        case HedgeStarted():
-            return {"delayMs": _ms(event.delay)}
-        case FallbackUsed():
-            return {"error": shown_error(event.error)}
-        case EndpointEjected():
-            ejected = _ms(event.ejected_for)
-            return {"endpoint": shown_endpoint(event.endpoint), "ejectedForMs": ejected, "reason": event.reason}
-        case FaultInjected():
-            return {"kind": event.kind}
-        case _:
-            return {}
-
-
-def _call(event: CallFinished) -> Fields:
-    return {
-        "method": event.method,
-        "route": shown_route(event.route),
-        "outcome": event.outcome,
-        "status": event.status,
-        "durationMs": _ms(event.duration),
-        "attempts": event.attempts,
-        **{f"{_camel(name)}Ms": _ms(seconds) for name, seconds in event.waits.items()},
-        "error": shown_error(event.error),
-    }
-
-
-def _camel(name: str) -> str:
-    first, *others = name.split("_")
-    return first + "".join(map(str.title, others))
-
-
-def _ms(seconds: float | None) -> float | None:
-    return None if seconds is None else round(seconds * 1000, 3)
 
 
 def _surroundings() -> dict[str, str]:
