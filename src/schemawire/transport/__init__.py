@@ -1,5 +1,7 @@
 """How bytes travel: the HTTP client, its wires, verdicts and endpoints; knows no schema and no protocol."""
 
+from schemawire.transport.cache import CacheStatistics
+from schemawire.transport.cache_config import CacheConfig
 from schemawire.transport.client import Client, ClientStatistics
 from schemawire.transport.discovery import Discovery, DiscoveryConfig, DiscoveryStatistics, Listing, Place
 from schemawire.transport.endpoints import EndpointStatistics
@@ -11,6 +13,8 @@ from schemawire.transport.tally import CallCounts
 from schemawire.transport.wire import Wire, WireResponse, WireStatistics
 
 __all__ = [
+    "CacheConfig",
+    "CacheStatistics",
     "CallCounts",
     "Client",
     "ClientStatistics",

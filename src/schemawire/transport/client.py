@@ -18,6 +18,8 @@ from schemawire.resilience.retry import RetryStatistics
 from schemawire.resilience.retry_decision import RetryConfig
 from schemawire.transport.address import Params, target_of
 from schemawire.transport.attempt import Call
+from schemawire.transport.cache import CacheStatistics
+from schemawire.transport.cache_config import CacheConfig
 from schemawire.transport.discovery.options import DiscoveryConfig
 from schemawire.transport.discovery.place import Place
 from schemawire.transport.discovery.source import Discovery
@@ -29,6 +31,7 @@ from schemawire.transport.loops import LoopOwner
 from schemawire.transport.message import Body, Headers, HeaderSource, Response, require_body
 from schemawire.transport.options import PoolConfig, TimeoutConfig, TlsConfig
 from schemawire.transport.plan import Outcome, Plan, Policies
+from schemawire.transport.stores import open_store
 from schemawire.transport.stream import MAX_BODY_BYTES, StreamResponse
 from schemawire.transport.tally import CallCounts, Tally
 from schemawire.transport.verdict import repeatability
@@ -54,6 +57,7 @@ class ClientStatistics:
     """Whether so few endpoints are in rotation that all are used."""
     discovery: DiscoveryStatistics | None = None
     """`None` where the endpoints were given once and for all."""
+    cache: CacheStatistics | None = None
 
 
 class Client:
@@ -76,6 +80,7 @@ class Client:
         balance: how an endpoint is chosen for each attempt, and when one is ejected.
         discovery: how endpoints that come and go are followed.
         health_check: how endpoints are asked for their health beside the calls; `None`: they are not.
+        cache: what is answered from stored responses; without it nothing is stored and no call is shared.
         headers: sent with every request, such as `Authorization`.
         wire: the name of a wire (`aiohttp`, `httpx2`) or a `Wire`.
         tls: whom to trust on `https`, and who we are.
@@ -101,6 +106,7 @@ class Client:
         balance: BalanceConfig | None = None,
         discovery: DiscoveryConfig | None = None,
         health_check: HealthCheckConfig | None = None,
+        cache: CacheConfig | None = None,
         headers: HeaderSource = (),
         wire: str | Wire = "aiohttp",
         tls: TlsConfig | None = None,
@@ -122,7 +128,9 @@ class Client:
             discovery=discovery or DiscoveryConfig(),
             health_check=health_check,
             max_body_bytes=max_body_bytes,
+            cache=cache,
         )
+        self._store = None if cache is None else open_store(cache.path, cache.max_bytes)
         if isinstance(wire, str):
             wire = make_wire(wire, pool=pool or PoolConfig(), tls=tls or TlsConfig())
         self._wire = wire
@@ -132,7 +140,7 @@ class Client:
         self._closed = False
 
     def _make_plan(self) -> Plan:
-        return Plan(self._source, self._policies, wire=self._wire, listener=self._listener)
+        return Plan(self._source, self._policies, wire=self._wire, listener=self._listener, store=self._store)
 
     async def request(
         self,
@@ -293,6 +301,7 @@ class Client:
             wire=self._wire.statistics(),
             is_panicking=self._plan.pick.is_panicking,
             discovery=None if self._plan.watcher is None else self._plan.watcher.statistics(),
+            cache=None if self._plan.cache is None else self._plan.cache.statistics(),
         )
 
     def explain(self) -> str:
@@ -303,6 +312,8 @@ class Client:
         """Close every connection; later calls are refused, calls under way break. Safe to call twice."""
         self._closed = True
         await self._plan.aclose()
+        if self._store is not None:
+            await self._store.aclose()
         await self._wire.aclose()
 
     async def __aenter__(self) -> Self:

@@ -106,6 +106,11 @@ class Headers(Mapping[str, str]):
         return f"Headers({shown!r})"
 
 
+def is_token(text: str) -> bool:
+    """Return whether `text` is a token: letters, digits and a few marks, as in the name of a field."""
+    return _TOKEN.fullmatch(text) is not None
+
+
 def _require_field(name: object, value: object) -> None:
     if not isinstance(name, str) or not isinstance(value, str):
         raise TypeError(f"header {name!r} has the {type(value).__name__} value {value!r}; names and values are strings")

@@ -15,6 +15,8 @@ from schemawire.resilience.retry import Retry
 from schemawire.resilience.retry_decision import RetryConfig
 from schemawire.resilience.timeout import Deadline, DeadlineConfig, TimeLimiter, TimeLimiterConfig
 from schemawire.transport.attempt import Attempt, Call, judge
+from schemawire.transport.cache import Cache
+from schemawire.transport.cache_config import CacheConfig
 from schemawire.transport.discovery.arrange import arranged
 from schemawire.transport.discovery.options import DiscoveryConfig
 from schemawire.transport.discovery.place import Place
@@ -25,6 +27,7 @@ from schemawire.transport.endpoints import Endpoint, EndpointPick
 from schemawire.transport.health_checks import HealthCheckConfig, HealthChecker
 from schemawire.transport.message import Response
 from schemawire.transport.options import PoolConfig, TimeoutConfig
+from schemawire.transport.stores import CacheStore
 from schemawire.transport.stream import StreamResponse
 from schemawire.transport.wire import Wire
 
@@ -44,6 +47,7 @@ class Policies:
     discovery: DiscoveryConfig
     health_check: HealthCheckConfig | None
     max_body_bytes: int
+    cache: CacheConfig | None = None
 
     def __post_init__(self) -> None:
         require_count(self, "max_body_bytes", low=1, high=1 << 40)
@@ -57,9 +61,18 @@ class Plan:
         policies: the options.
         wire: what sends one request.
         listener: hears what the policies do.
+        store: where cached responses are kept; it outlives the plan.
     """
 
-    def __init__(self, source: Discovery, policies: Policies, *, wire: Wire, listener: Listener | None) -> None:
+    def __init__(
+        self,
+        source: Discovery,
+        policies: Policies,
+        *,
+        wire: Wire,
+        listener: Listener | None,
+        store: CacheStore | None = None,
+    ) -> None:
         self._policies = policies
         self._listener = listener
         self.pick = EndpointPick(
@@ -77,8 +90,10 @@ class Plan:
         checks = policies.health_check
         self._checker = None if checks is None else HealthChecker(self.pick, wire, checks, listener=listener)
         self.retry = None if policies.retry is None else self._retry(policies.retry)
+        self.cache = self._cache(source, store)
         self.pipeline = Pipeline(
-            Layers(deadline=Deadline(DeadlineConfig(total=None)), retry=self.retry, pick=self.pick), name="client"
+            Layers(deadline=Deadline(DeadlineConfig(total=None)), cache=self.cache, retry=self.retry, pick=self.pick),
+            name="client",
         )
         attempt = Attempt(wire, policies.timeout, max_body_bytes=policies.max_body_bytes, listener=listener)
         self.run: Handler[Outcome] = self.pipeline.bind(attempt)
@@ -90,10 +105,19 @@ class Plan:
                 beside.start()
 
     async def aclose(self) -> None:
-        """Stop what `start` began. Safe to call twice."""
-        for beside in (self.watcher, self._checker):
+        """Stop what `start` began, and what the cache refreshes. Safe to call twice."""
+        for beside in (self.watcher, self._checker, self.cache):
             if beside is not None:
                 await beside.aclose()
+
+    def _cache(self, source: Discovery, store: CacheStore | None) -> Cache | None:
+        options = self._policies.cache
+        if options is None or store is None:
+            return None
+        service = source.name
+        if isinstance(source, StaticDiscovery):
+            service = ",".join(sorted(place.url for place in source.places))
+        return Cache(options, store=store, service=service, listener=self._listener)
 
     async def _first_places(self, deadline: float) -> None:
         assert self.watcher is not None  # noqa: S101  # who waits for places has a watcher
