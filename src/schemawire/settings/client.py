@@ -16,7 +16,7 @@ from schemawire.settings.findings import ConfigurationIssue, ExplainedSetting
 from schemawire.settings.keyfile import read_key
 from schemawire.settings.sources import Layer, MergedSource, env_file_layer, environment_layer, merge, toml_layer
 from schemawire.transport import PoolConfig, TimeoutConfig, TlsConfig
-from schemawire.transport.address import parse_addresses
+from schemawire.transport.discovery import checked_addresses
 
 PREFIX = "BACKEND_"
 CLIENT_NAME = "conversational-ai-engine"
@@ -156,8 +156,8 @@ class ClientSettings(BaseSettings):
 
     @property
     def endpoints(self) -> tuple[str, ...]:
-        """The base URLs. Raises `ConfigurationInvalid` where one is malformed."""
-        return parse_addresses(self.backend_service_url)
+        """The base URLs, or the one address of a discovery. Raises `ConfigurationInvalid` where one is malformed."""
+        return checked_addresses(self.backend_service_url)
 
     def timeout_config(self) -> TimeoutConfig:
         """Return the time limits."""

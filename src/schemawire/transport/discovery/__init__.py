@@ -10,7 +10,7 @@ from schemawire.transport.discovery.options import DiscoveryConfig
 from schemawire.transport.discovery.place import Listing, Place, parse_place, parse_places
 from schemawire.transport.discovery.source import Discovery
 from schemawire.transport.discovery.static import StaticDiscovery
-from schemawire.transport.discovery.urls import discovery_of, is_discovery_address
+from schemawire.transport.discovery.urls import checked_addresses, discovery_of, is_discovery_address
 from schemawire.transport.discovery.watcher import DiscoveryStatistics, Watcher
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "StaticDiscovery",
     "Watcher",
     "arranged",
+    "checked_addresses",
     "discovery_of",
     "is_discovery_address",
     "parse_place",

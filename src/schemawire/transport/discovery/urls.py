@@ -41,6 +41,19 @@ def discovery_of(endpoints: "str | Iterable[str | Place] | Discovery") -> Discov
     return StaticDiscovery(endpoints if isinstance(endpoints, str) else listed)
 
 
+def checked_addresses(text: str) -> tuple[str, ...]:
+    """Return the addresses that a setting names, each as `Client` takes it, once it is certain that it will take them.
+
+    Raises:
+        ConfigurationInvalid: as `discovery_of`.
+    """
+    if is_discovery_address(text):
+        discovery_of(text)
+        return (text.strip(),)
+    StaticDiscovery(text)
+    return tuple(dict.fromkeys(each.strip().rstrip("/") for each in text.split(",") if each.strip()))
+
+
 def is_discovery_address(text: str) -> bool:
     """Whether a text asks for a discovery, rather than naming endpoints."""
     scheme = text.strip().partition(":")[0]
