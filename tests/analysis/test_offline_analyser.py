@@ -231,3 +231,41 @@ def test_every_example_description_is_understood() -> None:
         assert errors_of(draft) == [], name
         assert len(draft.schema.entities) >= 2, name
         assert json.dumps(draft.schema.to_document())
+
+
+def test_a_product_named_alone_gives_its_usual_things_with_a_warning() -> None:
+    """Such a request says nothing of its data: usual things are assumed at low confidence, and the draft says so."""
+    draft = ANALYSER.analyze_text("Build a CRM")
+    assert draft.schema.name == "crm"
+    assert {"Company", "Contact", "Deal"} <= {entity.name for entity in draft.schema.entities}
+    assert "only a product is named" in draft.warnings[0]
+    assert all(part.confidence <= 0.3 for part in draft.evidence["Contact"])
+
+
+def test_an_unknown_product_is_the_one_thing() -> None:
+    """The words of a request never become part of a name."""
+    assert [entity.name for entity in ANALYSER.analyze_text("Please build a telescope").schema.entities] == [
+        "Telescope"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Every employee works in exactly one department. A department has at most 20 employees.", 1),
+        ("A company employs workers. Each worker works for one company.", 1),
+        ("Users write posts. Each post mentions several users.", 2),
+        ("A match has a home team and an away team. A team hosts many matches.", 3),
+    ],
+)
+def test_opposite_statements_of_one_pair_are_one_relationship(text: str, expected: int) -> None:
+    """Two readings of a pair merge, unless a role or an end that is one here and many there tells them apart."""
+    assert len(ANALYSER.analyze_text(text).schema.relationships) == expected
+
+
+def test_a_unit_makes_a_number() -> None:
+    """What is given "in bytes" or "in kg" is a number that carries its unit."""
+    file = ANALYSER.analyze_text("A file has a size in bytes and a weight in kg.").schema.entity("File")
+    assert file is not None
+    fields = {field.name: (field.type, field.unit) for field in file.fields if field.unit}
+    assert fields == {"size": ("bigint", "bytes"), "weight": ("decimal", "kg")}

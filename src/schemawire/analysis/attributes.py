@@ -105,6 +105,8 @@ def limit_by(nature: FieldNature, tail: Sequence[str], lexicon: Lexicon) -> Fiel
 
     "up to 200 characters" limits the length, "between 1 and 5" the value.
     """
+    if len(tail) == 2 and tail[0] == "in" and lexicon.grammar.is_in(tail[1], "units"):
+        return _measured(nature, tail[1], lexicon)
     bounds = _bounds(tail, lexicon)
     if bounds is None:
         return nature
@@ -116,6 +118,17 @@ def limit_by(nature: FieldNature, tail: Sequence[str], lexicon: Lexicon) -> Fiel
     kind = nature.type if nature.type in _NUMERIC else "integer"
     limits = {name: _bound(kind, value) for name, value in (("min", low), ("max", high)) if value is not None}
     return replace(nature, type=kind, limits={**limits})
+
+
+def _measured(nature: FieldNature, unit: str, lexicon: Lexicon) -> FieldNature:
+    """Return the nature of what is counted in a unit: a size in bytes is a whole number."""
+    kind: FieldType = nature.type if nature.type in _NUMERIC else "decimal"
+    if lexicon.grammar.is_in(unit, "money_units"):
+        kind = "money"
+    elif lexicon.grammar.is_in(unit, "whole_units"):
+        kind = "bigint" if unit == "bytes" else "integer"
+    kept = {name: bound for name, bound in nature.limits.items() if name in ("min", "max") and kind == nature.type}
+    return replace(nature, type=kind, limits={**kept, "unit": unit})
 
 
 def _bound(kind: FieldType, value: int) -> int | str:

@@ -36,12 +36,21 @@ def _usual_links(draft: SchemaDraft, name: EntityName, linked: Container[frozens
         yield _relate(draft, other, name, MANY, "many-to-many")
     for other in _present(domains.classified, key, draft):
         yield _relate(draft, other, name, OPTIONAL, "classified")
+    if (whole := _compound_owner(draft, name)) is not None and not _hangs(draft, name):
+        yield _relate(draft, whole, name, ONE, "dependant")
     groups = domains.dependants.get(key, ())
     for alternatives in groups[1:] if _hangs(draft, name) else groups:
         owners = [words for words in map(_words, alternatives.split("|")) if words in draft.entities]
         owners.sort(key=lambda words: draft.entities[words].parent in owners)  # a vehicle before its kinds
         if owners and not any(frozenset((owner, name)) in linked for owner in owners):
             yield _relate(draft, owners[0], name, ONE, "dependant")
+
+
+def _compound_owner(draft: SchemaDraft, name: EntityName) -> EntityName | None:
+    """Return the thing whose part a name says it is: a meter reading is a meter's."""
+    parts = draft.lexicon.nouns.parts
+    owner = name[:-1]
+    return owner if owner in draft.entities and name[-1] in parts and draft.entities[name].parent is None else None
 
 
 def _hangs(draft: SchemaDraft, name: EntityName) -> bool:

@@ -77,6 +77,8 @@ def _add_field(fact: PropertyFact, draft: SchemaDraft) -> None:
     phrase = fact.phrase
     words = _field_words(phrase, fact)
     nature = nature_of(words, draft.lexicon)
+    if words[-1] == "length" and fact.owner[-1] in draft.lexicon.nouns.timed:
+        nature = replace(nature, type="duration")
     tail = [word.lower for word in phrase.tail]
     bracketed = [word.lower for word in phrase.bracket]
     nature = limit_by(nature, tail, draft.lexicon)

@@ -47,6 +47,9 @@ class Nouns:
     uncountable: frozenset[str]
     never_plural: frozenset[str]
     people: frozenset[str]
+    organisations: frozenset[str]
+    timed: frozenset[str]
+    parts: frozenset[str]
     types: Mapping[str, FieldType]
     suffixes: Mapping[str, FieldType]
     limits: Mapping[str, Limits]
@@ -61,6 +64,7 @@ class Domains:
     dependants: Mapping[str, tuple[str, ...]]
     many_to_many: Mapping[str, tuple[str, ...]]
     classified: Mapping[str, tuple[str, ...]]
+    products: Mapping[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,7 +173,15 @@ def _inflect(lemma: str, irregular: list[str] | None) -> list[tuple[str, str]]:
 
 
 def _participle(lemma: str, irregular: list[str] | None) -> str:
-    return irregular[-1] if irregular else next(word for word, form in _inflect(lemma, None) if form == "past")
+    if irregular:
+        return irregular[-1]
+    past = [word for word, form in _inflect(lemma, None) if form == "past"]
+    return past[-1] if _is_stressed_at_end(lemma) else past[0]
+
+
+def _is_stressed_at_end(lemma: str) -> bool:
+    """Only such a verb doubles its last letter: tag and submit do, visit does not."""
+    return sum(sign in "aeiou" for sign in lemma) == 1 or lemma.endswith(("mit", "fer", "trol", "quip"))
 
 
 def _may_double(lemma: str) -> bool:
@@ -185,6 +197,9 @@ def _read_nouns(table: dict[str, Any]) -> Nouns:
         uncountable=frozenset(table["uncountable"]),
         never_plural=frozenset(table["never_plural"]),
         people=frozenset(table["people"]),
+        organisations=frozenset(table["organisations"]),
+        timed=frozenset(table["timed"]),
+        parts=frozenset(table["parts"]),
         types=types,
         suffixes=table["suffixes"],
         limits=table["limits"],
@@ -201,4 +216,5 @@ def _read_domains(table: dict[str, Any]) -> Domains:
         dependants=lists("dependants"),
         many_to_many=lists("many_to_many"),
         classified=lists("classified"),
+        products=lists("products"),
     )

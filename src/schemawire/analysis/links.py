@@ -49,6 +49,52 @@ def merge_links(draft: SchemaDraft) -> None:
         else:
             _merge(other, link)
     draft.links = [link for link in order if not _absorbed(link, merged[frozenset((link.source, link.target))])]
+    _merge_opposites(draft)
+    _drop_counted_roles(draft)
+
+
+def _merge_opposites(draft: SchemaDraft) -> None:
+    """Merge two readings of one relationship: "a firm employs workers" and "each worker works for one firm".
+
+    Only where each direction is stated once, without a role, and no end is one here and many there.
+    """
+    pairs: dict[frozenset[EntityName], list[LinkDraft]] = {}
+    for link in draft.links:
+        pairs.setdefault(frozenset((link.source, link.target)), []).append(link)
+    repeated = set()
+    for found in pairs.values():
+        if len(found) == 2 and _are_opposite(found[0], found[1], draft):
+            _merge(found[0], found[1])
+            repeated.add(id(found[1]))
+    draft.links = [link for link in draft.links if id(link) not in repeated]
+
+
+def _are_opposite(first: LinkDraft, second: LinkDraft, draft: SchemaDraft) -> bool:
+    if first.source != second.target or first.source == first.target or first.role or second.role:
+        return False
+    if "association" not in (first.kind, second.kind) or (first.through and second.through):
+        return False
+    ends = (
+        (_known_source(first, draft), second.target_quantity),
+        (first.target_quantity, _known_source(second, draft)),
+    )
+    return all(one is None or other is None or one.is_many == other.is_many for one, other in ends)
+
+
+def _known_source(link: LinkDraft, draft: SchemaDraft) -> Quantity | None:
+    creates = draft.lexicon.verbs.is_in(link.verb, "creating") and not link.particle
+    return link.source_quantity or (ONE if creates else None)
+
+
+def _drop_counted_roles(draft: SchemaDraft) -> None:
+    """Drop "is played between two teams" where a home team and an away team are those two."""
+    roles = Counter((link.source, link.target) for link in draft.links if link.role and not _many(link.target_quantity))
+    draft.links = [link for link in draft.links if link.role or not _is_sum(link, roles[link.source, link.target])]
+
+
+def _is_sum(link: LinkDraft, roles: int) -> bool:
+    count = link.target_quantity
+    return roles > 1 and count is not None and count.low == count.high == roles
 
 
 def _same(first: LinkDraft, second: LinkDraft) -> bool:

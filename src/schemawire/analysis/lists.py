@@ -82,7 +82,7 @@ def read_item(words: Sequence[Word], index: int, grammar: Grammar) -> tuple[Phra
     if tuple(word.lower for word in words[after : after + 2]) == ("at", "most") and not _has_number(words, after):
         high = phrase.quantity.high if phrase.quantity else None
         return replace(phrase, quantity=Quantity(0, high, "at most"), end=words[after + 1].token.end), after + 2
-    return _read_tail(phrase, words, after)
+    return _read_tail(phrase, words, after, grammar)
 
 
 def skip_separator(words: Sequence[Word], index: int) -> int:
@@ -144,9 +144,11 @@ def _read_how_many(words: Sequence[Word], index: int, grammar: Grammar) -> tuple
     ), end
 
 
-def _read_tail(phrase: Phrase, words: Sequence[Word], index: int) -> tuple[Phrase, int]:
+def _read_tail(phrase: Phrase, words: Sequence[Word], index: int, grammar: Grammar) -> tuple[Phrase, int]:
     """Take the words that limit a field ("of up to 200 characters", "between 1 and 5") into its tail."""
     start = index
+    if index + 1 < len(words) and words[index].lower == "in" and grammar.is_in(words[index + 1].lower, "units"):
+        return replace(phrase, tail=tuple(words[index : index + 2]), end=words[index + 1].token.end), index + 2
     if index < len(words) and words[index].lower == "of":
         index += 1
     if index >= len(words) or words[index].lower not in _CONSTRAINT_WORDS or not _has_number(words, index):

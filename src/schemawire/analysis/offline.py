@@ -5,11 +5,10 @@ Knows the tiers that are installed; knows no rule of language.
 
 import asyncio
 
+from schemawire.analysis.alone import read_alone
 from schemawire.analysis.analyser import AnalysisOptions, Draft
 from schemawire.analysis.build import build_draft, to_schema
-from schemawire.analysis.facts import EntityFact, Fact, Source
-from schemawire.analysis.lexicon import Lexicon, load_lexicon
-from schemawire.analysis.naming import entity_words, split_words
+from schemawire.analysis.lexicon import load_lexicon
 from schemawire.analysis.patterns import read_facts
 from schemawire.errors import SchemaInvalid
 from schemawire.schema import Issue
@@ -17,7 +16,6 @@ from schemawire.schema import Issue
 _EXAMPLE = 'such as "Create a blog system with posts and comments" or "A post has a title and a body"'
 _THREAD_FROM = 5_000
 """Characters from which reading moves to a thread: below, it takes a few milliseconds."""
-_MAX_SINGLE = 3
 _DEFAULTS = AnalysisOptions()
 
 
@@ -53,8 +51,9 @@ class OfflineAnalyser:
         facts = read_facts(description, self._lexicon)
         draft = build_draft(facts, self._lexicon, options)
         if not draft.entities:
-            draft = build_draft(_read_single_phrase(description, self._lexicon), self._lexicon, options)
-            draft.warnings.append(f"only one thing is named; say what it has and what relates to it, {_EXAMPLE}")
+            alone = read_alone(description, self._lexicon)
+            draft = build_draft(alone.facts, self._lexicon, options)
+            draft.warnings.append(f"{alone.warning}; say what there is and what relates to it, {_EXAMPLE}")
         if not draft.entities:
             raise _refusal(
                 "nothing_recognised",
@@ -63,32 +62,6 @@ class OfflineAnalyser:
             )
         schema = to_schema(draft, description)
         return Draft(schema=schema, tier="patterns", warnings=tuple(draft.warnings))
-
-
-def _read_single_phrase(description: str, lexicon: Lexicon) -> list[Fact]:
-    """A description of a word or two ("blog", "blog post") names one thing."""
-    words = split_words(description)
-    if not 0 < len(words) <= _MAX_SINGLE or not all(word[0].isalpha() for word in words):
-        return []
-    closed = (
-        "articles",
-        "pronouns",
-        "be",
-        "have",
-        "do",
-        "modals",
-        "prepositions",
-        "conjunctions",
-        "adverbs",
-        "subordinators",
-    )
-    kept = [word for word in words if not any(lexicon.grammar.is_in(word, group) for group in closed)]
-    kept = [word for word in kept if word not in lexicon.grammar.strict_containers] or kept
-    if not kept:
-        return []
-    start = len(description) - len(description.lstrip())
-    source = Source(start, len(description.rstrip()), "single-phrase", 0.3)
-    return [EntityFact(words=entity_words(kept), source=source)]
 
 
 def _refuse_unreadable(description: str, max_length: int) -> None:

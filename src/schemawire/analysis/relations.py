@@ -93,10 +93,16 @@ class ClauseReader:
             yield from self._read_place(clause)
         elif lemma == "be":
             yield from read_copula(clause, self.context)
-        elif not clause.passive and self._verbs.is_in(lemma, "having") and clause.objects:
+        elif not clause.passive and self._verbs.is_in(lemma, "having") and clause.objects and not self._makes(clause):
             yield from self._read_having(clause, clause.objects, "association", "has")
         else:
             yield from self._read_verb(clause)
+
+    def _makes(self, clause: Clause) -> bool:
+        """Return whether things are made rather than had: "cameras record videos"."""
+        bare = all(o.plural and not o.determiner and not o.bracket and o.quantity is None for o in clause.objects)
+        lexicon = self.context.lexicon
+        return clause.lemma == "record" and bare and not any(is_known_field(o, lexicon) for o in clause.objects)
 
     def _is_recording(self, clause: Clause) -> bool:
         if not self._verbs.is_in(clause.lemma, "recording"):
@@ -107,6 +113,9 @@ class ClauseReader:
         if clause.wished and clause.lemma in ("keep", "track", "store", "manage", "record", "organise", "organize"):
             self.context.aliases.update(subject.words for subject in clause.subjects if subject.words)
             return True  # "a rental company wants to keep track of its cars": the company is where the system runs
+        if clause.lemma == "keep" and clause.objects and clause.objects[0].head == "track":
+            self.context.aliases.update(subject.words for subject in clause.subjects if subject.words)
+            return True  # "a kennel keeps track of dogs" likewise
         of = clause.objects[-1].of if clause.objects else None
         owners = (*clause.behind("of"), *((of,) if of is not None else ()))
         if clause.objects and any(owner.determiner in ("each", "every") for owner in owners):
@@ -249,8 +258,15 @@ class ClauseReader:
             yield RelationFact(
                 source_words=source_words, target_words=target, verb=lemma, particle=adjunct.preposition, passive=True,
                 source=Source(phrase.start, other.end, "object-preposition", _WEAK),
-                source_quantity=MANY, target_quantity=_each(other, clause),
+                source_quantity=MANY, target_quantity=self._shared(other, clause, lemma),
             )  # fmt: skip
+
+    def _shared(self, other: Phrase, clause: Clause, lemma: str) -> Quantity | None:
+        """A bare plural behind a new object is shared out: "send messages to channels" means one channel each."""
+        shares = self._verbs.is_in(lemma, "creating") or self._verbs.is_in(lemma, "staying")
+        if shares and other.quantity is None and not other.determiner:
+            return ONE
+        return _counted(other, clause, default=ONE)
 
     def _read_passive(self, clause: Clause, lemma: str) -> Iterator[Fact]:
         agents = clause.behind("by")
@@ -323,11 +339,6 @@ def _counted(phrase: Phrase, clause: Clause, default: Quantity | None) -> Quanti
     if clause.modality == "required" and quantity.low == 0 and quantity.high is None:
         return SOME
     return quantity
-
-
-def _each(other: Phrase, clause: Clause) -> Quantity | None:
-    """A bare plural behind the object is shared out: "send messages to channels" means one channel each."""
-    return ONE if other.quantity is None and not other.determiner else _counted(other, clause, default=ONE)
 
 
 def _subject_count(subject: Phrase, particle: str) -> Quantity | None:

@@ -54,7 +54,8 @@ def _reference_words(link: LinkDraft, end: End, draft: SchemaDraft) -> tuple[str
     if end == "target":
         return link.role or link.target
     agent = draft.lexicon.verbs.agents.get(link.verb)
-    return (agent,) if agent is not None and not link.particle else link.source
+    is_name = agent is not None and not link.particle and link.source[-1] not in draft.lexicon.nouns.organisations
+    return (agent,) if agent is not None and is_name else link.source
 
 
 def _self_role(link: LinkDraft, draft: SchemaDraft) -> tuple[str, ...]:
