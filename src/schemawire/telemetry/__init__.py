@@ -1,6 +1,8 @@
 """Who listens: each sink turns events into one kind of output and knows neither who emits nor the other sinks."""
 
+from schemawire.telemetry.exposition import OPENMETRICS_TYPE, PROMETHEUS_TYPE
 from schemawire.telemetry.logs import LogListener, configure_logging
+from schemawire.telemetry.metrics import MetricsListener
 from schemawire.telemetry.otlp import OtlpConfig, open_tracer_provider
 from schemawire.telemetry.repeats import SamplingConfig, SamplingStatistics
 from schemawire.telemetry.server_spans import ServerTracing
@@ -9,7 +11,10 @@ from schemawire.telemetry.traces import TraceListener
 from schemawire.telemetry.work_spans import WorkSpans, carried_headers
 
 __all__ = [
+    "OPENMETRICS_TYPE",
+    "PROMETHEUS_TYPE",
     "LogListener",
+    "MetricsListener",
     "OtlpConfig",
     "SamplingConfig",
     "SamplingStatistics",
