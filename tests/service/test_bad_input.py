@@ -170,7 +170,7 @@ async def test_unknown_paths_and_methods_are_problems(call: Caller) -> None:
     assert (await call("GET", "/nothing/here")).code == "not_found"
     assert (await call("GET", f"{new_project()}/nothing")).code == "not_found"
     reply = await call("POST", new_project(), json={})
-    assert (reply.code, reply.headers["Allow"]) == ("method_not_allowed", "DELETE, GET, PATCH, PUT")
+    assert (reply.code, reply.headers["Allow"]) == ("method_not_allowed", "DELETE, GET, HEAD, PATCH, PUT")
     assert (await call("DELETE", "/health")).code == "method_not_allowed"
 
 

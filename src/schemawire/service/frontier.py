@@ -13,7 +13,7 @@ from schemawire.protocol import headers as names
 from schemawire.protocol.paths import API_ROOT, HEALTH, PROJECT_ID_FIX
 from schemawire.service.access import ANONYMOUS, Principal
 from schemawire.service.context import RequestContext, context_of
-from schemawire.service.logs import is_logging_requests, log
+from schemawire.service.logs import is_logging_requests, log, log_request
 from schemawire.service.recorder import Recorder
 from schemawire.service.refusals import RequestRefused, internal_error, refusal_of
 from schemawire.service.replies import send_problem
@@ -46,10 +46,7 @@ class Frontier:
         self._recorder = recorder
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
+        """Serve one HTTP request."""
         context = context_of(scope["headers"])
         scope[CONTEXT] = context
         reply = _Reply(send, context, self._store_id)
@@ -91,17 +88,18 @@ class Frontier:
         status = reply.status or 500
         self._recorder.record(context.route, status, duration)
         if is_logging_requests():
-            log.info(
-                "request",
-                requestId=context.request_id,
-                method=scope["method"],
-                route=context.route,
-                status=status,
-                durationMs=round(duration * 1000, 3),
-                principal=None if context.principal is ANONYMOUS else context.principal.name,
-                environment=context.label(names.ENVIRONMENT),
-                client=context.label(names.CLIENT),
-                attempt=context.label(names.ATTEMPT),
+            log_request(
+                {
+                    "requestId": context.request_id,
+                    "method": scope["method"],
+                    "route": context.route,
+                    "status": status,
+                    "durationMs": round(duration * 1000, 3),
+                    "principal": None if context.principal is ANONYMOUS else context.principal.name,
+                    "environment": context.label(names.ENVIRONMENT),
+                    "client": context.label(names.CLIENT),
+                    "attempt": context.label(names.ATTEMPT),
+                }
             )
 
 

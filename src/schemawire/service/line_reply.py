@@ -26,7 +26,10 @@ class LineReply(Response):
         self.init_headers(headers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the reply."""
+        """Send the reply; to a HEAD request its head alone, and nothing is produced."""
+        if scope["method"] == "HEAD":
+            await self._send_head(send)
+            return
         hung_up = asyncio.Event()
         async with asyncio.TaskGroup() as group:
             watcher = group.create_task(_watch(receive, hung_up))
@@ -34,6 +37,11 @@ class LineReply(Response):
                 await self._send_all(send, hung_up)
             finally:
                 watcher.cancel()
+
+    async def _send_head(self, send: Send) -> None:
+        await self._chunks.aclose()
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _send_all(self, send: Send, hung_up: asyncio.Event) -> None:
         async with aclosing(self._chunks):

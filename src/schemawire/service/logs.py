@@ -3,8 +3,11 @@
 It configures nothing by itself, so a program that embeds the service keeps its own logging.
 """
 
+import json
 import logging
 import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import TextIO
 
 import structlog
@@ -30,6 +33,15 @@ log: structlog.typing.FilteringBoundLogger = structlog.wrap_logger(
 def is_logging_requests() -> bool:
     """Tell whether anybody wants request lines, so that a quiet service does not even build them."""
     return _standard.isEnabledFor(logging.INFO)
+
+
+def log_request(fields: Mapping[str, object]) -> None:
+    """Write the line of one request, in the form that `log` has.
+
+    There is one for every request, and passing through every processor costs as much as the rest of a small read.
+    """
+    now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+    _standard.info(json.dumps({**fields, "event": "request", "level": "info", "timestamp": now}))
 
 
 def log_to_stream(level: str = "INFO", stream: TextIO | None = None) -> None:

@@ -16,15 +16,13 @@ _REFERENCE = "#/components/schemas/{model}"
 
 
 def describe(app: FastAPI) -> dict[str, Any]:
-    """Return the OpenAPI document, made once."""
-    if app.openapi_schema is None:
-        document = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
-        _add_bodies(document)
-        for operation in _operations(document):
-            _retype(operation)
-        _add_key(document)
-        app.openapi_schema = document
-    return app.openapi_schema
+    """Return the OpenAPI document."""
+    document = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
+    _add_bodies(document)
+    for operation in _operations(document):
+        _retype(operation)
+    _add_key(document)
+    return document
 
 
 def _operations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
