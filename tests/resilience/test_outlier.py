@@ -103,3 +103,69 @@ def test_values_out_of_range_are_refused(wrong: dict[str, float], field: str) ->
     """The error names the field and the range."""
     with pytest.raises(ConfigurationInvalid, match=field):
         OutlierConfig(**wrong)  # type: ignore[arg-type]  # wrong on purpose
+
+
+def sweep(options: OutlierConfig, outcomes: list[tuple[int, int]], now: float = 10.0) -> list[int]:
+    """Return who is ejected at `now` after (calls, failures) of each endpoint in the interval before."""
+    detector, endpoints = OutlierDetector(options), states(len(outcomes))
+    detector.sweep(endpoints, 0.0)
+    for state, (calls, failures) in zip(endpoints, outcomes, strict=True):
+        for number in range(calls):
+            detector.record(state, endpoints, failed=number < failures, now=1.0)
+    assert detector.sweep(endpoints, now - 0.1) == ()
+    return [endpoints.index(state) for state, _ in detector.sweep(endpoints, now)]
+
+
+RATE = OutlierConfig(consecutive_failures=10_000, success_rate_factor=1.9, highest_share=1.0)
+SHARE = OutlierConfig(consecutive_failures=10_000, failure_share=0.85, highest_share=1.0)
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "ejected"),
+    [
+        pytest.param([(200, 0)] * 4 + [(400, 200)], [4], id="Envoy basicFlowSuccessRate: mean 90 %, threshold 52 %"),
+        pytest.param([(100, 0)] * 9 + [(100, 50)], [9], id="mean 0.95, deviation 0.15: 0.5 is below 0.665"),
+        pytest.param([(100, 0)] * 4 + [(100, 1)], [4], id="a lone one of five is two deviations below"),
+        pytest.param([(100, 0)] * 3 + [(100, 50)] * 2, [], id="two of five are only 1.2 deviations below"),
+        pytest.param([(100, 30)] * 8, [], id="nobody stands out where all are alike"),
+        pytest.param([(100, 0)] * 3 + [(100, 100)], [], id="four endpoints are too few"),
+        pytest.param([(100, 0)] * 4 + [(99, 99)], [], id="with 99 calls the fifth does not count"),
+        pytest.param([(100, 0)] * 5 + [(99, 99)], [], id="one with 99 calls is not judged"),
+    ],
+)
+def test_a_success_rate_far_below_the_mean_ejects(outcomes: list[tuple[int, int]], ejected: list[int]) -> None:
+    """Below the mean − 1.9 standard deviations, among five endpoints of a hundred calls each or more."""
+    assert sweep(RATE, outcomes) == ejected
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "ejected"),
+    [
+        pytest.param([(100, 0)] * 4 + [(100, 85)], [4], id="85 of 100"),
+        pytest.param([(100, 0)] * 4 + [(100, 84)], [], id="84 of 100"),
+        pytest.param([(50, 50)] * 5, [0, 1, 2, 3, 4], id="all of them"),
+        pytest.param([(50, 0)] * 4 + [(49, 49)], [], id="49 calls are too few"),
+        pytest.param([(50, 50)] * 4, [], id="four endpoints are too few"),
+    ],
+)
+def test_a_share_of_failures_ejects_whatever_the_others_do(outcomes: list[tuple[int, int]], ejected: list[int]) -> None:
+    """At 85 % failures, among five endpoints of fifty calls each or more."""
+    assert sweep(SHARE, outcomes) == ejected
+
+
+def test_rates_keep_to_the_cap_and_take_the_worst() -> None:
+    """Of two endpoints beyond the limit only the worse goes, as a tenth of five is one at most."""
+    assert sweep(
+        OutlierConfig(consecutive_failures=10_000, failure_share=0.5), [(50, 0)] * 3 + [(50, 40), (50, 45)]
+    ) == [4]
+
+
+def test_rates_are_off_by_default_and_start_afresh_each_interval() -> None:
+    """Nothing is counted unless asked for, and what was counted is forgotten at the interval's end."""
+    assert sweep(OutlierConfig(consecutive_failures=10_000), [(200, 0)] * 4 + [(200, 200)]) == []
+    detector, endpoints = OutlierDetector(SHARE), states(5)
+    for now in (0.0, 10.0, 20.0):
+        assert detector.sweep(endpoints, now) == []
+        for state in endpoints:
+            for _ in range(30):
+                detector.record(state, endpoints, failed=True, now=now + 1.0)

@@ -330,6 +330,9 @@ class Balance(Standalone):
         state.failures += failed
         if self._detector is None:
             return
+        for outlier, length in self._detector.sweep(self._states.values(), now):
+            self._usable_until = -math.inf
+            self._tell(outlier, length, "outlier")
         if state.refuses(now):
             # Its breaker has taken it out, and so decides alone when it is tried again.
             state.tripped, state.consecutive_failures = True, 0
