@@ -143,7 +143,12 @@ def _members(scheme: str, parts: SplitResult) -> list[str]:
 
 def _tls(query: Query) -> TlsConfig | None:
     given = {name: query[name] for name in _TLS if name in query}
-    return TlsConfig(**given) if given else None  # type: ignore[arg-type]  # only the file names, all texts
+    if not given:
+        return None
+    options = TlsConfig(**given)  # type: ignore[arg-type]  # only the file names, all texts
+    # Loaded once now, so that a wrong file is refused here and not with every look.
+    options.context()
+    return options
 
 
 def _port(parts: SplitResult) -> int | None:
