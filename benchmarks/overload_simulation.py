@@ -203,28 +203,50 @@ def run_all() -> list[Record]:
     return [run_virtual(simulate(*client)) for client in clients()]
 
 
-COLOURS = ("#c0392b", "#2471a3", "#1e8449")
 WIDTH, HEIGHT, LEFT, TOP = 760, 230, 60, 46
+STYLE = """
+  text { font: 12px sans-serif; fill: #57606a }
+  .title { font-size: 14px; fill: #1f2328 }
+  .paper { fill: #ffffff }
+  .fault { fill: #fff1d6 }
+  .grid { stroke: #d8dee4 }
+  polyline { fill: none; stroke-width: 1.6; stroke-linejoin: round }
+  .client0 { stroke: #d55e00 }
+  .client1 { stroke: #0072b2 }
+  .client2 { stroke: #009e73; stroke-width: 2.6 }
+  @media (prefers-color-scheme: dark) {
+    text { fill: #9198a1 }
+    .title { fill: #e6edf3 }
+    .paper { fill: #0d1117 }
+    .fault { fill: #3b2e12 }
+    .grid { stroke: #2b3139 }
+    .client0 { stroke: #ff8b3d }
+    .client1 { stroke: #58a6ff }
+    .client2 { stroke: #2fd0a0 }
+  }
+"""
+"""Colours of Okabe and Ito, which the colour-blind can tell apart, and lighter ones where the viewer is dark."""
 
 
 def draw_svg(records: list[Record]) -> str:
     """Return both plots, offered load and goodput by second, as one SVG."""
     panels = [
-        ("attempts per second that reach the backend", [record.attempts for record in records], 1050),
-        ("calls per second answered in time", [record.good for record in records], 150),
+        ("attempts per second that reach the backend", [record.attempts for record in records], 1200),
+        ("calls per second answered in time", [record.good for record in records], 160),
     ]
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH + 90} {2 * (HEIGHT + 78) + 40}" '
-        'font-family="sans-serif" font-size="12">',
-        '<rect width="100%" height="100%" fill="#ffffff"/>',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH + 90} {2 * (HEIGHT + 78) + 40}" role="img">',
+        "<title>An overloaded backend with and without a retry budget and limits</title>",
+        f"<style>{STYLE}</style>",
+        '<rect class="paper" width="100%" height="100%"/>',
     ]
     for number, (title, series, highest) in enumerate(panels):
         parts += draw_panel(title, series, highest, TOP + number * (HEIGHT + 78))
     for number, record in enumerate(records):
         x = LEFT + number * 270
-        y = TOP + 2 * (HEIGHT + 78) - 26
-        parts.append(f'<rect x="{x}" y="{y - 9}" width="18" height="4" fill="{COLOURS[number]}"/>')
-        parts.append(f'<text x="{x + 24}" y="{y}" fill="#222">{record.name}</text>')
+        y = TOP + 2 * (HEIGHT + 78) - 22
+        parts.append(f'<polyline class="client{number}" points="{x},{y - 4} {x + 20},{y - 4}"/>')
+        parts.append(f'<text x="{x + 28}" y="{y}">{record.name}</text>')
     return "\n".join([*parts, "</svg>", ""])
 
 
@@ -236,23 +258,22 @@ def draw_panel(title: str, series: list[Counter[int]], highest: int, top: int) -
 
     start, end = (LEFT + at / DURATION * WIDTH for at in FAULT)
     parts = [
-        f'<text x="{LEFT}" y="{top - 12}" font-size="14" fill="#222">{title}</text>',
-        f'<rect x="{start:.1f}" y="{top}" width="{end - start:.1f}" height="{HEIGHT}" fill="#f5e6c8"/>',
-        f'<text x="{start + 4:.1f}" y="{top + 14}" fill="#7a5c12">ten times slower</text>',
+        f'<text class="title" x="{LEFT}" y="{top - 12}">{title}</text>',
+        f'<rect class="fault" x="{start:.1f}" y="{top}" width="{end - start:.1f}" height="{HEIGHT}"/>',
     ]
-    for step in range(4):
-        value = highest * step / 3
-        left, right = place(0, value), place(DURATION, value)
-        x1, y1 = left.split(",")
-        x2, _ = right.split(",")
-        parts.append(f'<line x1="{x1}" y1="{y1}" x2="{x2}" y2="{y1}" stroke="#ddd"/>')
-        parts.append(f'<text x="{LEFT - 8}" y="{float(y1) + 4:.1f}" text-anchor="end" fill="#555">{value:.0f}</text>')
+    for step in range(5):
+        value = highest * step / 4
+        y = place(0, value).partition(",")[2]
+        parts.append(f'<line class="grid" x1="{LEFT}" y1="{y}" x2="{LEFT + WIDTH}" y2="{y}"/>')
+        parts.append(f'<text x="{LEFT - 8}" y="{float(y) + 4:.1f}" text-anchor="end">{value:.0f}</text>')
     for second in range(0, DURATION + 1, 15):
-        x, _ = place(second, 0).split(",")
-        parts.append(f'<text x="{x}" y="{top + HEIGHT + 18}" text-anchor="middle" fill="#555">{second} s</text>')
-    for colour, counts in zip(COLOURS, series, strict=True):
+        x = place(second, 0).partition(",")[0]
+        parts.append(f'<text x="{x}" y="{top + HEIGHT + 18}" text-anchor="middle">{second} s</text>')
+    for number, counts in enumerate(series):
         points = " ".join(place(second, counts[second]) for second in range(DURATION))
-        parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="1.8"/>')
+        parts.append(f'<polyline class="client{number}" points="{points}"/>')
+    label = (start + end) / 2
+    parts.append(f'<text x="{label:.1f}" y="{top + 16}" text-anchor="middle">ten times slower</text>')
     return parts
 
 
