@@ -152,7 +152,7 @@ class Balance(Standalone):
         self._states = states
         self._grouped = len({state.group for state in states.values()}) > 1
         self._strategy.rebuild(list(states.values()))
-        self._usable_until = -math.inf
+        self._usable, self._usable_until = [], -math.inf
 
     def set_health(self, endpoint: Hashable, *, is_healthy: bool) -> None:
         """Take an endpoint out of rotation or back into it, as active health checks found it."""
