@@ -6,8 +6,6 @@ them for each call. It knows neither endpoints' health nor retries.
 
 import asyncio
 import hashlib
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,7 +13,6 @@ from schemawire.errors import Closed, Failed, Refused, WrongEventLoop
 from schemawire.events import CacheUsed, Listener
 from schemawire.resilience.alone import Standalone
 from schemawire.resilience.call import Context, Handler
-from schemawire.resilience.ranges import show
 from schemawire.resilience.single_flight import SingleFlight, SingleFlightStatistics
 from schemawire.transport import cache_status
 from schemawire.transport.attempt import Call
@@ -74,7 +71,6 @@ class Cache(Standalone):
         service: tells the resources of one service from those of another in the same store.
         flight: what equal calls share.
         listener: hears `CacheUsed`.
-        clock: seconds since 1970.
         name: what `describe()` and events call it.
 
     *Cancelled:* nothing is stored by halves; a shared request goes on as long as another caller waits for it.
@@ -88,15 +84,14 @@ class Cache(Standalone):
         service: str,
         flight: SingleFlight | None = None,
         listener: Listener | None = None,
-        clock: Callable[[], float] = time.time,
         name: str = "cache",
     ) -> None:
         self.name = name
         self.options = options
         self.flight = flight or SingleFlight(name=f"{name}-flight")
-        self._shelf = Shelf(options, store, service=service, clock=clock)
+        self._shelf = Shelf(options, store, service=service)
         self._listener = listener
-        self._clock = clock
+        self._clock = options.clock
         self._refreshing = Refreshing(options.max_refreshes)
         self._counts = dict.fromkeys(("hit", "validated", "stood-in", "miss", "bypass"), 0)
 
@@ -255,7 +250,11 @@ class Cache(Standalone):
 
     def describe(self) -> str:
         """Return one line that names the policy and its options."""
-        return f"{self.name}: {'shared' if self.options.shared else 'private'} cache, {show(self.options)}"
+        options = self.options
+        kind = "shared" if options.shared else "private"
+        place = "memory" if options.path is None else str(options.path)
+        limits = f"max_bytes={options.max_bytes} max_entry_bytes={options.max_entry_bytes}"
+        return f"{self.name}: {kind} cache in {place}, {limits} stale_if_error={options.stale_if_error:g}"
 
     def statistics(self) -> CacheStatistics:
         """Return what became of the calls, and how full the store is."""

@@ -1,6 +1,8 @@
 """The options of the cache, checked where they are made; knows no rule of HTTP."""
 
-from dataclasses import dataclass
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from schemawire.errors import ConfigurationInvalid
@@ -24,6 +26,7 @@ class CacheConfig:
             service gives no response at all, from 0.
         max_refreshes: responses that may be refreshed behind the caller's back at once, from 0.
         name: what `Cache-Status` calls this cache; a token.
+        clock: seconds since 1970; HTTP's dates need a wall clock, and tests one that they can move.
 
     Raises:
         ConfigurationInvalid: a value is out of range.
@@ -38,6 +41,7 @@ class CacheConfig:
     stale_if_error: float = 60.0
     max_refreshes: int = 16
     name: str = "schemawire"
+    clock: Callable[[], float] = field(default=time.time, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         require_kind(self, "shared", bool)

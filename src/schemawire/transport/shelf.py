@@ -1,6 +1,6 @@
 """The stored responses of one cache: found, kept, brought up to date and dropped; sends nothing."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from schemawire.resilience.call import Context
@@ -55,10 +55,9 @@ class Shelf:
         options: what is kept, and for whom.
         store: where.
         service: tells the resources of one service from those of another in the same store.
-        clock: seconds since 1970.
     """
 
-    def __init__(self, options: CacheConfig, store: CacheStore, *, service: str, clock: Callable[[], float]) -> None:
+    def __init__(self, options: CacheConfig, store: CacheStore, *, service: str) -> None:
         self.store = store
         self.writes = 0
         """How many writes have ended; reads from before and after one are not equal."""
@@ -66,7 +65,7 @@ class Shelf:
         self.invalidated = 0
         self._options = options
         self._service = service
-        self._clock = clock
+        self._clock = options.clock
         self._under_way: dict[str, set[Read]] = {}
 
     def _resource(self, target: str) -> str:
