@@ -16,7 +16,6 @@ from schemawire.service.backend import Backend
 from schemawire.service.once import write_once
 from schemawire.service.refusals import RequestRefused, refusal_of
 from schemawire.service.replies import Answer, encode
-from schemawire.service.store.projects import find_project
 from schemawire.service.store.versions import check_expected, write_changes
 from schemawire.service.store.view import SqlView
 from schemawire.service.threads import in_proportion
@@ -112,15 +111,14 @@ def store_batch(conn: Connection, write: WriteRequest, wanted: BatchRequest, bat
         SchemaInvalid: an operation of an atomic batch cannot be carried out.
         VersionMoved: a precondition fails.
     """
-    head = find_project(conn, write.project_id)
-    expected = expected_version(write, head, wanted.expected_version)
+    view = SqlView(conn, write.project_id, is_writing=True)
+    expected = expected_version(write, view.head, wanted.expected_version)
     note = note_of(write, expected, session_id=wanted.session_id, message=wanted.message)
-    check_expected(conn, write.project_id, expected)
-    view = SqlView(conn, write.project_id)
+    check_expected(view, expected)
     changes = (apply if wanted.atomic else apply_each)(view, batch.operations, pointer=POINTER)
-    if head is None and not any(outcome.error is None for outcome in changes.outcomes):
+    if view.head is None and not any(outcome.error is None for outcome in changes.outcomes):
         return BatchDone(results=_results(batch, changes, None))
-    entry = write_changes(conn, write.project_id, changes, note).entry
+    entry = write_changes(view, changes, note).entry
     return BatchDone(results=_results(batch, changes, entry.version), version=entry.version, digest=entry.digest)
 
 

@@ -1,5 +1,6 @@
 """Reading: one schema, and the list of projects; stored bytes go out unparsed. Knows nothing of HTTP servers."""
 
+from collections.abc import Callable
 from functools import partial
 
 from sqlalchemy import Connection
@@ -9,9 +10,10 @@ from schemawire.protocol.messages import ProjectPage, ProjectRecord
 from schemawire.schema import DomainSchema
 from schemawire.service.access import Principal
 from schemawire.service.replies import IMMUTABLE, REVALIDATE, Answer
-from schemawire.service.store.elements import find_version, read_document, read_schema
+from schemawire.service.store.elements import assemble_document, find_version, read_schema
+from schemawire.service.store.heads import HeadMemory
 from schemawire.service.store.projects import list_projects
-from schemawire.service.store.records import ProjectHead, VersionEntry, timestamp
+from schemawire.service.store.records import ProjectHead, StoredDocument, VersionEntry, timestamp
 from schemawire.service.store.store import Store
 
 
@@ -32,15 +34,18 @@ async def read_project(
     """
     cache_control = REVALIDATE if version is None else IMMUTABLE
 
-    def work(conn: Connection) -> tuple[VersionEntry, bytes | None]:
-        if known_tags is not None:
-            entry = find_version(conn, project_id, version)
-            if is_tag_in(known_tags, format_etag(entry.version, entry.digest)):
-                return entry, None
-        document = read_document(conn, project_id, version)
-        return document.entry, document.body
+    def is_known(entry: VersionEntry) -> bool:
+        return known_tags is not None and is_tag_in(known_tags, format_etag(entry.version, entry.digest))
 
-    entry, body = await store.read(work)
+    def work(conn: Connection) -> StoredDocument:
+        entry = find_version(conn, project_id, version)
+        return StoredDocument(entry=entry, body=b"") if is_known(entry) else assemble_document(conn, entry)
+
+    if version is None and store.heads is not None:
+        document = await _read_head(store, store.heads, project_id, work)
+    else:
+        document = await store.read(work)
+    entry, body = document.entry, None if is_known(document.entry) else document.body
     return Answer(
         message=f"version {entry.version} of {project_id}",
         payload=body or b"",
@@ -50,6 +55,22 @@ async def read_project(
         status=200 if body is not None else 304,
         headers={"Cache-Control": cache_control},
     )
+
+
+async def _read_head(
+    store: Store, heads: HeadMemory, project_id: str, work: Callable[[Connection], StoredDocument]
+) -> StoredDocument:
+    """Return the newest document from memory; else what `work` reads, which is then kept if it is whole."""
+    found = heads.find(project_id)
+    if found is not None:
+        return found
+    ticket = heads.begin(project_id)
+    document: StoredDocument | None = None
+    try:
+        document = await store.read(work)
+        return document
+    finally:
+        heads.keep(ticket, document if document is not None and document.body else None, project_id)
 
 
 def is_tag_in(header: str, tag: str) -> bool:

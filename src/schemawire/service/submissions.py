@@ -120,7 +120,6 @@ def _do_batch(conn: Connection, *, operation: Operation, wanted: SubmitRequest) 
 
 
 def _do_merge(conn: Connection, *, operation: Operation, wanted: SubmitRequest, schema: DomainSchema) -> dict[str, Any]:
-    project_id = operation.project_id
     note = WriteNote(
         now=time.time(),
         created_by=operation.principal,
@@ -128,12 +127,12 @@ def _do_merge(conn: Connection, *, operation: Operation, wanted: SubmitRequest, 
         message=wanted.message,
         expected_version=wanted.expected_version,
     )
-    repository.check_expected(conn, project_id, note.expected_version)
-    if repository.find_project(conn, project_id) is None:
-        written = repository.create_project(conn, project_id, schema, note)
+    view = repository.SqlView(conn, operation.project_id, is_writing=True)
+    repository.check_expected(view, note.expected_version)
+    if view.head is None:
+        written = repository.replace_in_view(view, schema, note)
     else:
-        changes = apply(repository.SqlView(conn, project_id), [MergeSchema(schema=schema)])
-        written = repository.write_changes(conn, project_id, changes, note)
+        written = repository.write_changes(view, apply(view, [MergeSchema(schema=schema)]), note)
     return {"version": written.entry.version, "digest": written.entry.digest, "changed": written.changed}
 
 

@@ -15,8 +15,9 @@ from schemawire.service.history import version_record
 from schemawire.service.once import write_once
 from schemawire.service.replies import Answer, encode
 from schemawire.service.store import versions as store
-from schemawire.service.store.projects import delete_project, find_project, require_project
+from schemawire.service.store.projects import delete_project, find_project
 from schemawire.service.store.records import WriteNote, Written
+from schemawire.service.store.refusals import ProjectMissing
 from schemawire.service.store.view import SqlView
 from schemawire.service.threads import in_proportion
 from schemawire.service.write_request import WriteRequest, expected_version
@@ -52,8 +53,9 @@ async def put_schema(backend: Backend, write: WriteRequest, document: dict[str, 
     schema = await in_proportion(write.size_bytes, partial(read_schema_document, document))
 
     def work(conn: Connection) -> Answer:
-        note = note_of(write, expected_version(write, find_project(conn, write.project_id)))
-        return answer_of(write, store.replace_schema(conn, write.project_id, schema, note))
+        view = SqlView(conn, write.project_id, is_writing=True)
+        note = note_of(write, expected_version(write, view.head))
+        return answer_of(write, store.replace_in_view(view, schema, note))
 
     return await write_once(backend, write, work)
 
@@ -69,11 +71,11 @@ async def change_project(backend: Backend, write: WriteRequest, documents: Seque
     operations = await in_proportion(write.size_bytes, partial(parse_operations, documents, ""))
 
     def work(conn: Connection) -> Answer:
-        head = require_project(conn, write.project_id)
-        note = note_of(write, expected_version(write, head))
-        store.check_expected(conn, write.project_id, note.expected_version)
-        changes = apply(SqlView(conn, write.project_id), operations, pointer="")
-        return answer_of(write, store.write_changes(conn, write.project_id, changes, note))
+        view = _view_of_existing(conn, write.project_id)
+        note = note_of(write, expected_version(write, view.head))
+        store.check_expected(view, note.expected_version)
+        changes = apply(view, operations, pointer="")
+        return answer_of(write, store.write_changes(view, changes, note))
 
     return await write_once(backend, write, work)
 
@@ -87,8 +89,8 @@ async def delete_whole_project(backend: Backend, write: WriteRequest) -> Answer:
     """
 
     def work(conn: Connection) -> Answer:
-        head = require_project(conn, write.project_id)
-        store.check_expected(conn, write.project_id, expected_version(write, head))
+        view = _view_of_existing(conn, write.project_id)
+        store.check_expected(view, expected_version(write, view.head))
         delete_project(conn, write.project_id, now=time.time())
         return Answer(message=f"deleted {write.project_id}", project_id=write.project_id)
 
@@ -110,6 +112,13 @@ async def restore_project(backend: Backend, write: WriteRequest, wanted: Restore
         return answer_of(write, store.restore_version(conn, write.project_id, wanted.version, note))
 
     return await write_once(backend, write, work)
+
+
+def _view_of_existing(conn: Connection, project_id: str) -> SqlView:
+    view = SqlView(conn, project_id, is_writing=True)
+    if view.head is None:
+        raise ProjectMissing(f"there is no project {project_id!r}")
+    return view
 
 
 def read_schema_document(document: object, pointer: str = "") -> DomainSchema:

@@ -36,8 +36,8 @@ def edit(
     """Return the work that carries out operations."""
 
     def work(conn: Connection) -> Written:
-        changes = apply(SqlView(conn, project_id), parse_operations(list(operations)))
-        return write_changes(conn, project_id, changes, note(expected_version))
+        view = SqlView(conn, project_id, is_writing=True)
+        return write_changes(view, apply(view, parse_operations(list(operations))), note(expected_version))
 
     return work
 

@@ -16,6 +16,7 @@ from schemawire.service.store.elements import (
     require_row,
     stream_elements,
 )
+from schemawire.service.store.heads import HeadMemory
 from schemawire.service.store.idempotency import RETENTION as REPLY_RETENTION
 from schemawire.service.store.idempotency import find_reply, store_reply, sweep_replies
 from schemawire.service.store.keys import add_key, find_key, list_keys, revoke_key
@@ -79,6 +80,7 @@ from schemawire.service.store.versions import (
     check_expected,
     create_project,
     document_order,
+    replace_in_view,
     replace_schema,
     restore_version,
     write_changes,
@@ -95,6 +97,7 @@ __all__ = [
     "REPLY_RETENTION",
     "DuplicateInFlight",
     "ElementRow",
+    "HeadMemory",
     "IdempotencyScope",
     "JsonValue",
     "KeyRecord",
@@ -150,6 +153,7 @@ __all__ = [
     "parse_element",
     "read_document",
     "read_schema",
+    "replace_in_view",
     "replace_schema",
     "require_lease",
     "require_operation",

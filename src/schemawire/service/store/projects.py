@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, select, update
 
 from schemawire.schema.model import Header
+from schemawire.service.store.heads import note_touched
 from schemawire.service.store.records import JsonValue, ProjectHead
 from schemawire.service.store.refusals import ProjectMissing
 from schemawire.service.store.tables import projects
@@ -16,6 +17,7 @@ MAX_PAGE = 1_000
 
 # Statements that run with every request are built once: building one costs as much as running it.
 _FIND = select(projects).where(projects.c.project_id == bindparam("p"))
+_LOCK = _FIND.with_for_update()
 
 
 def to_head(row: Row[Any]) -> ProjectHead:
@@ -29,9 +31,16 @@ def to_head(row: Row[Any]) -> ProjectHead:
         counts=tuple(json.loads(row.counts)),
         created_at=row.created_at,
         updated_at=row.updated_at,
+        next_ordinal=row.next_ordinal,
         deleted_at=row.deleted_at,
-        settings=json.loads(row.settings),
+        settings={} if row.settings == "{}" else json.loads(row.settings),
     )
+
+
+def lock_project(conn: Connection, project_id: str) -> ProjectHead | None:
+    """Return the project, deleted or not; on engines with parallel writers it stays ours until the commit."""
+    row = conn.execute(_LOCK, {"p": project_id}).one_or_none()
+    return None if row is None else to_head(row)
 
 
 def find_project(conn: Connection, project_id: str, *, include_deleted: bool = False) -> ProjectHead | None:
@@ -89,6 +98,7 @@ def delete_project(conn: Connection, project_id: str, *, now: float) -> ProjectH
     """
     head = require_project(conn, project_id)
     conn.execute(update(projects).where(projects.c.project_id == project_id).values(deleted_at=now, updated_at=now))
+    note_touched(conn, project_id)
     return head
 
 

@@ -49,6 +49,8 @@ class ProjectHead:
     """How many elements of each kind there are, in the order of `ELEMENT_KINDS`."""
     created_at: float
     updated_at: float
+    next_ordinal: int
+    """The highest place that an element has been given."""
     deleted_at: float | None = None
     settings: Mapping[str, JsonValue] = field(default_factory=dict)
 

@@ -21,6 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 
 from schemawire.errors import Closed, ConfigurationInvalid
+from schemawire.service.store.heads import HeadMemory, take_touched
 from schemawire.service.store.migrate import migrate
 from schemawire.service.store.refusals import StoreLocked, StoreUnavailable
 from schemawire.service.store.store import StoreStatistics
@@ -82,6 +83,11 @@ class SqliteStore:
     def store_id(self) -> str:
         """The identity of the stored rows; empty before the first start."""
         return self._store_id
+
+    @property
+    def heads(self) -> HeadMemory | None:
+        """The newest documents in memory; `None` while the store is not open."""
+        return None if self._open is None else self._open.heads
 
     async def start(self) -> None:
         """Open the file and bring its tables up to date. Harmless when repeated.
@@ -205,7 +211,13 @@ class _OpenFile:
             reason = getattr(error, "orig", error)
             raise StoreUnavailable(f"{str(path)!r} cannot be used as a database: {reason}") from error
         self.threads = ThreadPoolExecutor(options.readers, thread_name_prefix="schemawire-reader")
-        self.writer = GroupWriter(self._conn, max_waiting=options.max_waiting_writes, max_group=options.max_group)
+        self.heads = HeadMemory()
+        self.writer = GroupWriter(
+            self._conn,
+            max_waiting=options.max_waiting_writes,
+            max_group=options.max_group,
+            on_commit=lambda conn: self.heads.forget(take_touched(conn)),
+        )
 
     def _connect_writer(self, now: float) -> tuple[Connection, str]:
         with ExitStack() as undo:

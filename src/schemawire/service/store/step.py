@@ -3,11 +3,9 @@
 Knows nothing of who asked for it.
 """
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import select
 
 from schemawire.schema import ELEMENT_KINDS, Change, Changes, Key
 from schemawire.service.store import rows
@@ -17,6 +15,7 @@ from schemawire.service.store.ordering import STRIDE, place
 from schemawire.service.store.records import VersionEntry, WriteNote
 from schemawire.service.store.rows import RANK, RowContent
 from schemawire.service.store.tables import elements
+from schemawire.service.store.view import SqlView
 
 _remembered = DigestMemory()
 
@@ -24,20 +23,20 @@ _remembered = DigestMemory()
 class VersionStep:
     """Writes the element rows of one new version of a project.
 
-    Invariant: `head` is the project's row where it is there, else the schema so far is empty and no row is current.
+    Invariant: `head` is the project where it is there, else the schema so far is empty and no row is current.
     """
 
-    def __init__(self, conn: Connection, project_id: str, changes: Changes, row: Row[Any] | None) -> None:
+    def __init__(self, view: SqlView, changes: Changes) -> None:
         self.changes = changes
-        self.version: int = 1 if row is None else row.version + 1
-        self.parent: str | None = None if row is None else row.digest
-        self._conn = conn
-        self._project_id = project_id
-        self._head = None if row is None or row.deleted_at is not None else row
-        if row is not None and self._head is None:
-            rows.close_everything(conn, project_id, self.version)
-        self.next_ordinal: int = STRIDE if self._head is None else self._head.next_ordinal
-        self.counts: list[int] = [0] * len(ELEMENT_KINDS) if self._head is None else json.loads(self._head.counts)
+        self.version = 1 if view.stored is None else view.stored.version + 1
+        self.parent = None if view.stored is None else view.stored.digest
+        self._conn = view.conn
+        self._project_id = view.project_id
+        self._head = view.head
+        if view.stored is not None and view.head is None:
+            rows.close_everything(self._conn, self._project_id, self.version)
+        self.next_ordinal = STRIDE if self._head is None else self._head.next_ordinal
+        self.counts = [0] * len(ELEMENT_KINDS) if self._head is None else list(self._head.counts)
         self._digest = ""
 
     def write_rows(self, order: Sequence[Key] | None) -> int:

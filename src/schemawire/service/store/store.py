@@ -10,6 +10,8 @@ from typing import Protocol, TypeVar
 
 from sqlalchemy import Connection
 
+from schemawire.service.store.heads import HeadMemory
+
 T = TypeVar("T")
 
 
@@ -41,6 +43,10 @@ class Store(Protocol):
     @property
     def is_exclusive(self) -> bool:
         """Whether this process is the only one that works on the store."""
+
+    @property
+    def heads(self) -> HeadMemory | None:
+        """The newest documents in memory; `None` where other processes write too."""
 
     async def start(self) -> None:
         """Open the store and bring its tables up to date.

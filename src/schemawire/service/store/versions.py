@@ -5,13 +5,13 @@ Knows nothing of how changes come about, nor of HTTP.
 
 import json
 from collections.abc import Collection, Sequence
-from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, insert, or_, select, update
 
 from schemawire.schema import ELEMENT_KINDS, Change, Changes, DomainSchema, Key, kind_of
 from schemawire.service.store import rows
 from schemawire.service.store.elements import assemble_schema, require_row
+from schemawire.service.store.heads import note_touched
 from schemawire.service.store.records import VersionEntry, WriteNote, Written
 from schemawire.service.store.refusals import ProjectExists, ProjectMissing, VersionMoved
 from schemawire.service.store.step import VersionStep
@@ -21,8 +21,8 @@ from schemawire.service.store.view import SqlView, parse_element
 MAX_CONFLICTS = 100
 """How many elements a refusal names at most."""
 
-_LOCK = select(projects).where(projects.c.project_id == bindparam("p")).with_for_update()
 _ADD_VERSION = insert(versions)
+_VERSION_COLUMNS = tuple(column.name for column in versions.c)
 _ADD_PROJECT = insert(projects)
 _MOVE_HEAD = update(projects).where(projects.c.project_id == bindparam("p"))
 
@@ -46,14 +46,11 @@ def changed_since(conn: Connection, project_id: str, version: int) -> list[Key]:
     return [(ELEMENT_KINDS[rank], key) for rank, key in conn.execute(query)]
 
 
-def check_expected(
-    conn: Connection, project_id: str, expected_version: int | None, *, touching: Collection[Key] | None = None
-) -> None:
+def check_expected(view: SqlView, expected_version: int | None, *, touching: Collection[Key] | None = None) -> None:
     """Refuse a write that builds on another version than the newest one.
 
     Args:
-        conn: a connection inside a write transaction.
-        project_id: the project.
+        view: the project, seen to be written.
         expected_version: `None` for any; 0 for "the project must not be there".
         touching: the elements that the write changes; where the other side changed some of them, only those are named.
 
@@ -62,11 +59,11 @@ def check_expected(
     """
     if expected_version is None:
         return
-    head = _lock_head(conn, project_id)
-    current = 0 if head is None or head.deleted_at is not None else head.version
+    current = 0 if view.head is None else view.head.version
     if current == expected_version:
         return
-    changed = changed_since(conn, project_id, expected_version) if 0 < expected_version < current else []
+    project_id = view.project_id
+    changed = changed_since(view.conn, project_id, expected_version) if 0 < expected_version < current else []
     both = [key for key in changed if touching is not None and key in touching]
     raise VersionMoved(
         f"project {project_id!r} is at version {current}, not {expected_version}"
@@ -74,20 +71,17 @@ def check_expected(
         else f"there is no project {project_id!r}, so it is not at version {expected_version}",
         expected_version=expected_version,
         current_version=current,
-        current_digest=head.digest if head is not None and current else None,
+        current_digest=None if view.head is None else view.head.digest,
         conflicts=[f"{kind}:{key}" for kind, key in (both or changed)[:MAX_CONFLICTS]],
     )
 
 
-def write_changes(
-    conn: Connection, project_id: str, changes: Changes, note: WriteNote, *, order: Sequence[Key] | None = None
-) -> Written:
+def write_changes(view: SqlView, changes: Changes, note: WriteNote, *, order: Sequence[Key] | None = None) -> Written:
     """Store the changes as the next version, or nothing if they are empty; a missing project is created.
 
     Args:
-        conn: a connection inside a write transaction, the same that the changes were computed on.
-        project_id: the project.
-        changes: what `schema.apply` returned for `SqlView(conn, project_id)`.
+        view: the project, seen to be written.
+        changes: what `schema.apply` returned for it.
         note: who writes, when, why, and on top of which version.
         order: the order of all elements where a whole document was written (`document_order`); otherwise elements
             keep their places and new ones come last.
@@ -96,22 +90,16 @@ def write_changes(
         VersionMoved: the newest version is not the expected one; nothing is written.
     """
     touching = {(change.kind, change.key) for change in changes.elements}
-    check_expected(conn, project_id, note.expected_version, touching=touching)
-    row = _lock_head(conn, project_id)
-    is_there = row is not None and row.deleted_at is None
-    if row is not None and is_there and changes.is_empty:
-        return Written(entry=require_row(conn, project_id, row.version), changed=False)
-    step = VersionStep(conn, project_id, changes, row)
+    check_expected(view, note.expected_version, touching=touching)
+    if view.head is not None and changes.is_empty:
+        return Written(entry=require_row(view.conn, view.project_id, view.head.version), changed=False)
+    note_touched(view.conn, view.project_id)
+    step = VersionStep(view, changes)
     touched = step.write_rows(order)
     entry = step.entry(note)
-    conn.execute(_ADD_VERSION, {column.name: getattr(entry, column.name) for column in versions.c})
-    _save_head(conn, step, entry, is_new=row is None)
-    return Written(entry=entry, changed=True, created=not is_there, rows_touched=touched)
-
-
-def _lock_head(conn: Connection, project_id: str) -> Row[Any] | None:
-    """Return the project's row, deleted or not; on engines with parallel writers it stays ours until the commit."""
-    return conn.execute(_LOCK, {"p": project_id}).one_or_none()
+    view.conn.execute(_ADD_VERSION, {name: getattr(entry, name) for name in _VERSION_COLUMNS})
+    _save_head(view.conn, step, entry, is_new=view.stored is None)
+    return Written(entry=entry, changed=True, created=view.head is None, rows_touched=touched)
 
 
 def _save_head(conn: Connection, step: VersionStep, entry: VersionEntry, *, is_new: bool) -> None:
@@ -138,10 +126,10 @@ def create_project(conn: Connection, project_id: str, schema: DomainSchema, note
     Raises:
         ProjectExists: it is there already.
     """
-    head = _lock_head(conn, project_id)
-    if head is not None and head.deleted_at is None:
-        raise ProjectExists(f"there is a project {project_id!r} already, at version {head.version}")
-    return replace_schema(conn, project_id, schema, note)
+    view = SqlView(conn, project_id, is_writing=True)
+    if view.head is not None:
+        raise ProjectExists(f"there is a project {project_id!r} already, at version {view.head.version}")
+    return replace_in_view(view, schema, note)
 
 
 def replace_schema(conn: Connection, project_id: str, schema: DomainSchema, note: WriteNote) -> Written:
@@ -150,13 +138,20 @@ def replace_schema(conn: Connection, project_id: str, schema: DomainSchema, note
     Raises:
         VersionMoved: the newest version is not the expected one; nothing is written.
     """
-    changes = changes_to(conn, project_id, schema)
-    return write_changes(conn, project_id, changes, note, order=document_order(schema))
+    return replace_in_view(SqlView(conn, project_id, is_writing=True), schema, note)
 
 
-def changes_to(conn: Connection, project_id: str, schema: DomainSchema) -> Changes:
+def replace_in_view(view: SqlView, schema: DomainSchema, note: WriteNote) -> Written:
+    """Do as `replace_schema` does, with a project that has been looked at already.
+
+    Raises:
+        VersionMoved: the newest version is not the expected one; nothing is written.
+    """
+    return write_changes(view, changes_to(view, schema), note, order=document_order(schema))
+
+
+def changes_to(view: SqlView, schema: DomainSchema) -> Changes:
     """Return what has to change so that the newest version becomes the given schema; equal bytes are not parsed."""
-    view = SqlView(conn, project_id)
     stored = view.bodies()
     wanted = {(kind_of(element), element.key): element for element in schema.elements()}
     found = [
@@ -180,6 +175,7 @@ def restore_version(conn: Connection, project_id: str, version: int, note: Write
         VersionMissing: it has no such version.
         VersionMoved: the newest version is not the expected one; nothing is written.
     """
-    if _lock_head(conn, project_id) is None:
+    view = SqlView(conn, project_id, is_writing=True)
+    if view.stored is None:
         raise ProjectMissing(f"there is no project {project_id!r}")
-    return replace_schema(conn, project_id, assemble_schema(conn, require_row(conn, project_id, version)), note)
+    return replace_in_view(view, assemble_schema(conn, require_row(conn, project_id, version)), note)

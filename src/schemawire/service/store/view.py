@@ -4,11 +4,13 @@ Knows nothing of what the looking is for.
 """
 
 from collections.abc import Iterable
+from functools import partial
 
 from sqlalchemy import Connection, bindparam, select
 
 from schemawire.schema.model import ELEMENT_KINDS, ELEMENT_TYPES, Element, ElementKind, Header
-from schemawire.service.store.projects import default_header, find_project
+from schemawire.service.store.projects import default_header, find_project, lock_project
+from schemawire.service.store.records import ProjectHead
 from schemawire.service.store.rows import RANK
 from schemawire.service.store.tables import element_references, elements
 
@@ -34,14 +36,37 @@ class SqlView:
     """Looks things up in the newest version of a project; a missing or deleted project looks empty.
 
     Valid within one transaction. Elements are parsed once and remembered.
+
+    Args:
+        conn: the transaction's connection.
+        project_id: the project.
+        is_writing: whether the project is to be written, so that on engines with parallel writers it stays ours.
     """
 
-    def __init__(self, conn: Connection, project_id: str) -> None:
+    def __init__(self, conn: Connection, project_id: str, *, is_writing: bool = False) -> None:
         self._conn = conn
         self._project_id = project_id
-        self._head = find_project(conn, project_id)
+        find = lock_project if is_writing else partial(find_project, include_deleted=True)
+        self.stored = find(conn, project_id)
+        """The project as it was at the beginning, even if it was deleted."""
+        self._head = None if self.stored is None or self.stored.is_deleted else self.stored
         self._seen: dict[tuple[ElementKind, str], Element | None] = {}
         self._fetched: dict[ElementKind, dict[str, bytes]] = {}
+
+    @property
+    def conn(self) -> Connection:
+        """The transaction's connection."""
+        return self._conn
+
+    @property
+    def project_id(self) -> str:
+        """The project."""
+        return self._project_id
+
+    @property
+    def head(self) -> ProjectHead | None:
+        """The project, or `None` if it is not there (any more)."""
+        return self._head
 
     def header(self) -> Header:
         """Return the schema without its elements."""

@@ -99,15 +99,25 @@ class _TransactionLost(Exception):
 class GroupWriter:
     """Runs works one after another on its own thread and answers them once their shared commit is durable.
 
+    `on_commit` runs on the thread between a commit (or its failure) and the answers, and must not raise.
+
     Invariants: only the thread touches the connection; each accepted job is answered exactly once, after its commit
     or undoing; behind the stop mark nothing is queued. The semaphore counts the free places of the queue.
     """
 
-    def __init__(self, conn: Connection, *, max_waiting: int, max_group: int) -> None:
+    def __init__(
+        self,
+        conn: Connection,
+        *,
+        max_waiting: int,
+        max_group: int,
+        on_commit: Callable[[Connection], None] = lambda _: None,
+    ) -> None:
         self.counts = WriterCounts()
         self._conn = conn
         self._raw = cast(sqlite3.Connection, conn.connection.dbapi_connection)
         self._max_group = max_group
+        self._on_commit = on_commit
         self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._places = threading.Semaphore(max_waiting)
         self._gate = threading.Lock()
@@ -174,6 +184,7 @@ class GroupWriter:
             self._fail(group or [first], error)
         else:
             self.counts.commits += 1
+        self._on_commit(self._conn)  # also after a failure: what it cost is one look too many
         self._answer(group or [first])
         return self._stop_seen
 
