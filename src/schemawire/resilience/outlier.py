@@ -124,7 +124,9 @@ class OutlierDetector:
         """
         if not self._looks_at_rates or self._interval_end - self.options.interval <= now < self._interval_end:
             return ()
-        judged = [state for state in endpoints if state in self._tallies and now >= state.ejected_until]
+        # One that its breaker keeps out is not ejected besides.
+        present = (state for state in endpoints if now >= state.ejected_until and not state.refuses(now))
+        judged = [state for state in present if state in self._tallies]
         tallies = {state: self._tallies[state] for state in judged}
         self._tallies = {}
         self._interval_end = now + self.options.interval
