@@ -158,6 +158,13 @@ def test_patient_call_waits_for_an_open_breaker() -> None:
         ({"Retry-After": "Sunday, 06-Nov-94 08:49:37 GMT", "Date": "Sun, 06 Nov 1994 08:49:30 GMT"}, 7.0),
         ({"Retry-After": "Sun, 06 Nov 1994 08:49:37 GMT"}, None),
         ({"Retry-After": "Sun, 99 Nov 1994 08:49:37 GMT", "Date": "Sun, 06 Nov 1994 08:49:30 GMT"}, None),
+        ({"RateLimit": '"default";r=0;t=30'}, 30.0),
+        ({"RateLimit": '"a";r=5;t=90, "b,;r=1";r=0;t=7'}, 7.0),
+        ({"RateLimit": '"default";r=3;t=30'}, None),
+        ({"RateLimit": "nonsense;r=;t=x"}, None),
+        ({"RateLimit-Remaining": "0", "RateLimit-Reset": "12"}, 12.0),
+        ({"RateLimit-Remaining": "1", "RateLimit-Reset": "12"}, None),
+        ({"RateLimit": '"d";r=0;t=30', "Retry-After": "2"}, 2.0),
     ],
 )
 def test_hints_are_read_in_every_form(headers: dict[str, str], seconds: float | None) -> None:

@@ -8,11 +8,14 @@ from schemawire.transport.endpoints import EndpointStatistics
 from schemawire.transport.health_checks import HealthCheckConfig
 from schemawire.transport.message import Headers, Request, Response
 from schemawire.transport.options import PoolConfig, TimeoutConfig, TlsConfig
+from schemawire.transport.routes import INHERIT, RouteOptions
+from schemawire.transport.slow_down import SlowDownConfig
 from schemawire.transport.stream import StreamResponse
 from schemawire.transport.tally import CallCounts
 from schemawire.transport.wire import Wire, WireResponse, WireStatistics
 
 __all__ = [
+    "INHERIT",
     "CacheConfig",
     "CacheStatistics",
     "CallCounts",
@@ -29,6 +32,8 @@ __all__ = [
     "PoolConfig",
     "Request",
     "Response",
+    "RouteOptions",
+    "SlowDownConfig",
     "StreamResponse",
     "TimeoutConfig",
     "TlsConfig",

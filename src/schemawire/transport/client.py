@@ -1,22 +1,23 @@
 """The HTTP client: one call in, one complete response or one typed error out; knows nothing of what is being said."""
 
-import asyncio
-import json as json_codec
-import re
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from schemawire.errors import Closed
 from schemawire.events import Listener
+from schemawire.resilience.adaptive_limit import AdaptiveLimitConfig
 from schemawire.resilience.balance import BalanceConfig
 from schemawire.resilience.breaker_state import CircuitBreakerConfig
 from schemawire.resilience.budget import RetryBudgetConfig, RetryBudgetStatistics
 from schemawire.resilience.call import Context, Scope
+from schemawire.resilience.hedge import HedgeConfig
+from schemawire.resilience.rate_limit import RateLimitConfig
 from schemawire.resilience.retry import RetryStatistics
 from schemawire.resilience.retry_decision import RetryConfig
-from schemawire.transport.address import Params, target_of
+from schemawire.resilience.throttle import ThrottleConfig
+from schemawire.transport.address import Params
 from schemawire.transport.attempt import Call
 from schemawire.transport.cache import CacheStatistics
 from schemawire.transport.cache_config import CacheConfig
@@ -26,22 +27,21 @@ from schemawire.transport.discovery.source import Discovery
 from schemawire.transport.discovery.urls import discovery_of
 from schemawire.transport.discovery.watcher import DiscoveryStatistics
 from schemawire.transport.endpoints import EndpointStatistics
+from schemawire.transport.explanation import origin_lines, route_lines
 from schemawire.transport.health_checks import HealthCheckConfig
 from schemawire.transport.loops import LoopOwner
-from schemawire.transport.message import Body, Headers, HeaderSource, Response, require_body
+from schemawire.transport.message import Body, Headers, HeaderSource, Response
 from schemawire.transport.options import PoolConfig, TimeoutConfig, TlsConfig
-from schemawire.transport.plan import Outcome, Plan, Policies
+from schemawire.transport.outgoing import ABSENT, call_of
+from schemawire.transport.plan import Outcome, Plan
+from schemawire.transport.policies import Policies
+from schemawire.transport.routes import RouteOptions
+from schemawire.transport.slow_down import SlowDownConfig
 from schemawire.transport.stores import open_store
 from schemawire.transport.stream import MAX_BODY_BYTES, StreamResponse
 from schemawire.transport.tally import CallCounts, Tally
-from schemawire.transport.verdict import repeatability
 from schemawire.transport.wire import Wire, WireStatistics
 from schemawire.transport.wires import make_wire
-
-_ABSENT: Any = object()
-_METHOD = re.compile(r"[A-Z][A-Z-]{0,31}")
-# A key is one header value; the draft's recommended forms (UUIDs and the like) fit well inside.
-_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +55,8 @@ class ClientStatistics:
     wire: WireStatistics
     is_panicking: bool = False
     """Whether so few endpoints are in rotation that all are used."""
+    layers: Mapping[str, object] = field(default_factory=dict)
+    """The state of each policy around the choice of an endpoint, by name; a route's own by its pattern and the name."""
     discovery: DiscoveryStatistics | None = None
     """`None` where the endpoints were given once and for all."""
     cache: CacheStatistics | None = None
@@ -77,6 +79,13 @@ class Client:
         retry: how often and after what delays a call is tried again.
         budget: how much load all retries together may add.
         breaker: when an endpoint is left alone.
+        throttle: how calls are shed when the service accepts too few of them.
+        rate: how many calls may start per second; the others wait for their turn.
+        rate_per_key: whether each `key` has that rate for itself.
+        hedge: when a further attempt of a read starts beside a slow one; the retry budget pays for it.
+        slow_down: how attempts are slowed down once the service throttles them.
+        limit: how the number of attempts at once is learned for each endpoint, below `pool.max_connections`.
+        routes: other options for some paths, by pattern: `/items/{id}` or `POST /items`.
         balance: how an endpoint is chosen for each attempt, and when one is ejected.
         discovery: how endpoints that come and go are followed.
         health_check: how endpoints are asked for their health beside the calls; `None`: they are not.
@@ -87,8 +96,9 @@ class Client:
         listener: hears what happens, and may add headers such as a trace context.
         max_body_bytes: the largest body that `request` collects, from 1.
         name: what events call this client.
+        origins: where options came from, by name (`retry.max_retries`), for `explain`.
 
-    `None` for `pool`, `retry` or `breaker` switches that policy off.
+    `None` for a policy switches it off.
 
     Raises:
         ConfigurationInvalid: an option is out of range, an address is malformed, or options contradict each other.
@@ -103,6 +113,13 @@ class Client:
         retry: RetryConfig | None = RetryConfig(),  # noqa: B008  # frozen
         budget: RetryBudgetConfig | None = None,
         breaker: CircuitBreakerConfig | None = CircuitBreakerConfig(),  # noqa: B008  # frozen
+        throttle: ThrottleConfig | None = None,
+        rate: RateLimitConfig | None = None,
+        rate_per_key: bool = False,
+        hedge: HedgeConfig | None = None,
+        slow_down: SlowDownConfig | None = None,
+        limit: AdaptiveLimitConfig | None = None,
+        routes: Mapping[str, RouteOptions] | None = None,
         balance: BalanceConfig | None = None,
         discovery: DiscoveryConfig | None = None,
         health_check: HealthCheckConfig | None = None,
@@ -113,23 +130,18 @@ class Client:
         listener: Listener | None = None,
         max_body_bytes: int = MAX_BODY_BYTES,
         name: str = "client",
+        origins: Mapping[str, str] | None = None,
     ) -> None:
         self._source = discovery_of(endpoints)
         self._headers = Headers(headers)
         self._listener = listener
-        self._timeout = timeout or TimeoutConfig()
         self._policies = Policies(
-            timeout=self._timeout,
-            pool=pool,
-            retry=retry,
-            budget=budget,
-            breaker=breaker,
-            balance=balance or BalanceConfig(),
-            discovery=discovery or DiscoveryConfig(),
-            health_check=health_check,
-            max_body_bytes=max_body_bytes,
-            cache=cache,
-        )
+            timeout=timeout or TimeoutConfig(), pool=pool, retry=retry, budget=budget, breaker=breaker,
+            balance=balance or BalanceConfig(), discovery=discovery or DiscoveryConfig(), health_check=health_check,
+            throttle=throttle, rate=rate, rate_per_key=rate_per_key, hedge=hedge, slow_down=slow_down, limit=limit,
+            cache=cache, routes=dict(routes or {}), max_body_bytes=max_body_bytes,
+        )  # fmt: skip
+        self._origins = dict(origins or {})
         self._store = None if cache is None else open_store(cache.path, cache.max_bytes)
         if isinstance(wire, str):
             wire = make_wire(wire, pool=pool or PoolConfig(), tls=tls or TlsConfig())
@@ -147,7 +159,7 @@ class Client:
         method: str,
         path: str,
         *,
-        json: Any = _ABSENT,
+        json: Any = ABSENT,
         body: Body = None,
         params: Params | None = None,
         headers: HeaderSource = (),
@@ -155,6 +167,7 @@ class Client:
         deadline: float | None = None,
         retry_until_deadline: bool = False,
         route: str = "",
+        key: str = "",
     ) -> Response:
         """Send a request and return its complete response.
 
@@ -170,7 +183,9 @@ class Client:
                 deadline that is earlier wins.
             retry_until_deadline: try again until the deadline rather than a number of times, and wait for an open
                 breaker; only for what may be repeated at all.
-            route: the path's pattern, such as `/items/{id}`, which events name in place of the path.
+            route: the path's pattern, such as `/items/{id}`, which events name in place of the path, and whose options
+                the call has; without it the path decides.
+            key: whom the call is for, where limits are per key.
 
         Raises:
             Refused: nothing was sent: `CircuitOpen`, `QueueFull`, `Closed`, `WrongEventLoop`.
@@ -180,12 +195,13 @@ class Client:
 
         *Cancelled:* no further attempt is made, the connection is closed, and every permit is given back.
         """
-        call = self._call(
-            method, path, json=json, body=body, params=params, headers=headers, idempotency_key=idempotency_key,
-            patient=retry_until_deadline, streaming=False,
+        call = call_of(
+            method, path, self._headers, json=json, body=body, params=params, headers=headers,
+            idempotency_key=idempotency_key, patient=retry_until_deadline, streaming=False,
         )  # fmt: skip
-        context = self._context(call, deadline, None)
-        result = await self._run(context, route or path)
+        pattern = self._plan.route_of(method, path, route)
+        context = self._context(call, deadline, pattern=pattern, scope=None, key=key)
+        result = await self._run(context, route or pattern or path, pattern)
         assert isinstance(result, Response)  # noqa: S101  # streams are opened by `stream` alone
         return result
 
@@ -195,7 +211,7 @@ class Client:
         method: str,
         path: str,
         *,
-        json: Any = _ABSENT,
+        json: Any = ABSENT,
         body: Body = None,
         params: Params | None = None,
         headers: HeaderSource = (),
@@ -203,6 +219,7 @@ class Client:
         deadline: float | None = None,
         retry_until_deadline: bool = False,
         route: str = "",
+        key: str = "",
     ) -> AsyncIterator[StreamResponse]:
         """Open a response whose body is read inside the block: `async for chunk in response`.
 
@@ -211,15 +228,16 @@ class Client:
 
         *Cancelled:* the connection is closed, and every permit is given back.
         """
-        call = self._call(
-            method, path, json=json, body=body, params=params, headers=headers, idempotency_key=idempotency_key,
-            patient=retry_until_deadline, streaming=True,
+        call = call_of(
+            method, path, self._headers, json=json, body=body, params=params, headers=headers,
+            idempotency_key=idempotency_key, patient=retry_until_deadline, streaming=True,
         )  # fmt: skip
+        pattern = self._plan.route_of(method, path, route)
         scope = Scope()
-        context = self._context(call, deadline, scope)
-        route = route or path
+        context = self._context(call, deadline, pattern=pattern, scope=scope, key=key)
+        route = route or pattern or path
         try:
-            response = await self._run(context, route)
+            response = await self._run(context, route, pattern)
             assert isinstance(response, StreamResponse)  # noqa: S101  # the call asked for a stream
         except BaseException as error:
             scope.close(error)
@@ -230,48 +248,16 @@ class Client:
         finally:
             self._tally.finish(context, route, status=response.status, error=response.error)
 
-    def _call(
-        self,
-        method: str,
-        path: str,
-        *,
-        json: Any,
-        body: Body,
-        params: Params | None,
-        headers: HeaderSource,
-        idempotency_key: str | None,
-        patient: bool,
-        streaming: bool,
-    ) -> Call:
-        if not _METHOD.fullmatch(method):
-            raise ValueError(f"method {method!r} must be a word in capitals, such as GET")
-        merged = self._headers.replaced(headers) if headers else self._headers
-        if idempotency_key is not None:
-            merged = merged.replaced({"Idempotency-Key": _require_key(idempotency_key)})
-        if json is not _ABSENT:
-            body, merged = _as_json(json, body, merged)
-        body = require_body(body)
-        return Call(
-            method=method,
-            target=target_of(path, params),
-            headers=merged,
-            body=body,
-            repeat=repeatability(method, merged, body),
-            streaming=streaming,
-            patient=patient,
-            started=asyncio.get_running_loop().time(),
-        )
-
-    def _context(self, call: Call, deadline: float | None, scope: Scope | None) -> Context:
-        total = self._timeout.total if deadline is None else deadline
+    def _context(self, call: Call, deadline: float | None, *, pattern: str, scope: Scope | None, key: str) -> Context:
+        total = self._plan.total(pattern) if deadline is None else deadline
         if not total > 0:
             raise ValueError(f"deadline={deadline!r} must be a number of seconds above 0, counted from now")
-        return Context(deadline=call.started + total, call=call, scope=scope)
+        return Context(deadline=call.started + total, call=call, scope=scope, key=key)
 
-    async def _run(self, context: Context, route: str) -> Outcome:
+    async def _run(self, context: Context, route: str, pattern: str) -> Outcome:
         with self._tally.scope(context.call, route):
             try:
-                result = await self._usable_plan().run(context)
+                result = await self._usable_plan().handler(pattern)(context)
             except BaseException as error:
                 self._tally.finish(context, route, status=None, error=error)
                 raise
@@ -292,12 +278,13 @@ class Client:
 
     def statistics(self) -> ClientStatistics:
         """Return the present state of the client and all it is made of."""
-        retry = self._plan.retry
+        plan, retry = self._plan, self._plan.retry
         return ClientStatistics(
             calls=self._tally.counts(),
             endpoints=self._plan.pick.statistics(),
             retry=None if retry is None else retry.statistics(),
-            budget=None if retry is None else retry.budget.statistics(),
+            budget=None if retry is None else plan.budget.statistics(),
+            layers={name: policy.statistics() for name, policy in plan.outer.policies.items()},
             wire=self._wire.statistics(),
             is_panicking=self._plan.pick.is_panicking,
             discovery=None if self._plan.watcher is None else self._plan.watcher.statistics(),
@@ -305,8 +292,32 @@ class Client:
         )
 
     def explain(self) -> str:
-        """Return the pipeline as text: each policy in its place, outside in, with the options in force."""
-        return f"{self._plan.describe()}\nwire: {self._wire.name}"
+        """Return the pipeline as text, outside in, then every option with where it came from, then the routes."""
+        policies = self._policies
+        lines = [self._plan.describe(), f"wire: {self._wire.name}", "options and where they came from:"]
+        lines += [f"  {line}" for line in origin_lines(policies, self._origins)]
+        if policies.routes:
+            lines += ["routes, where they differ:", *(f"  {line}" for line in route_lines(policies.routes))]
+        return "\n".join(lines)
+
+    def reload(self, **options: Any) -> None:
+        """Put other options in force at once, all of them or none; what is under way goes on, and state is kept.
+
+        Args:
+            options: `timeout`, `pool`, `retry`, `budget`, `breaker`, `throttle`, `rate`, `hedge`, `slow_down`, `limit`
+                and `routes`, as for the constructor.
+
+        Raises:
+            ConfigurationInvalid: they contradict each other, or one cannot be changed while the client lives: the
+                policies of endpoints (`pool`, `breaker`, `limit`, `timeout.attempt`) cannot be switched on or off.
+            TypeError: there is no such option.
+        """
+        policies = replace(self._policies, **options)
+        self._plan.reload(policies)
+        self._policies = policies
+        for name in options:
+            self._origins = {each: origin for each, origin in self._origins.items() if each.partition(".")[0] != name}
+            self._origins[name] = "reload"
 
     async def aclose(self) -> None:
         """Close every connection; later calls are refused, calls under way break. Safe to call twice."""
@@ -321,18 +332,3 @@ class Client:
 
     async def __aexit__(self, *details: object) -> None:
         await self.aclose()
-
-
-def _require_key(key: str) -> str:
-    if not _KEY.fullmatch(key):
-        raise ValueError(f"idempotency_key={key!r} must be 1 to 255 visible ASCII characters")
-    return key
-
-
-def _as_json(value: Any, body: Body, headers: Headers) -> tuple[bytes, Headers]:
-    if body is not None:
-        raise ValueError("give either `json` or `body`, not both")
-    text = json_codec.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    if "content-type" not in headers:
-        headers = headers.replaced({"Content-Type": "application/json"})
-    return text.encode(), headers

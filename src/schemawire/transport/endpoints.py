@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from schemawire.events import Listener
+from schemawire.resilience.adaptive_limit import AdaptiveLimit, AdaptiveLimitStatistics
 from schemawire.resilience.balance import Balance, BalanceConfig
 from schemawire.resilience.breaker import CircuitBreaker, CircuitBreakerStatistics
 from schemawire.resilience.bulkhead import Bulkhead, BulkheadStatistics
@@ -34,6 +35,8 @@ class EndpointStatistics:
     """`None` when breakers are switched off."""
     pool: BulkheadStatistics | None
     """`None` when the pool is not limited."""
+    limit: AdaptiveLimitStatistics | None = None
+    """`None` when the limit is not learned."""
     weight: float = 1.0
     priority: int = 0
     """0 is preferred; a place outside the client's own zone comes one step later."""
@@ -56,6 +59,7 @@ class Endpoint:
         breaker: its circuit breaker, if any.
         pool: its queue, if any.
         timeout: the limit of one attempt, if any.
+        limit: the learned limit of attempts at once, if any.
     """
 
     # Invariant: `health` is the balancer's record of this very endpoint from the first `EndpointPick.take` on.
@@ -63,13 +67,20 @@ class Endpoint:
     health: EndpointState
 
     def __init__(
-        self, place: Place, *, breaker: CircuitBreaker | None, pool: Bulkhead | None, timeout: Policy | None
+        self,
+        place: Place,
+        *,
+        breaker: CircuitBreaker | None,
+        pool: Bulkhead | None,
+        timeout: Policy | None,
+        limit: AdaptiveLimit | None = None,
     ) -> None:
         self.place = place
         self.url = place.url
         self.breaker = breaker
         self._pool = pool
-        self.layers = Pipeline(Layers(breaker=breaker, bulkhead=pool, timeout=timeout), name=place.url)
+        self._limit = limit
+        self.layers = Pipeline(Layers(breaker=breaker, limit=limit, bulkhead=pool, timeout=timeout), name=place.url)
         """The policies around each attempt to this endpoint."""
         self.handler: Handler[Any] | None = None
 
@@ -91,6 +102,7 @@ class Endpoint:
             paused_until=max(0.0, health.paused_until),
             breaker=None if self.breaker is None else self.breaker.statistics(),
             pool=None if self._pool is None else self._pool.statistics(),
+            limit=None if self._limit is None else self._limit.statistics(),
             weight=self.place.weight,
             priority=self.place.priority,
             zone=self.place.zone,

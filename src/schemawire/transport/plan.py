@@ -1,56 +1,46 @@
 """Turns a client's options into its pipeline: one place that says which policies there are and in which order."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import Any
 
+from schemawire.errors import ConfigurationInvalid
 from schemawire.events import Listener
-from schemawire.resilience.balance import BalanceConfig
+from schemawire.resilience.adaptive_limit import AdaptiveLimit
 from schemawire.resilience.breaker import CircuitBreaker
-from schemawire.resilience.breaker_state import CircuitBreakerConfig
-from schemawire.resilience.budget import RetryBudget, RetryBudgetConfig
+from schemawire.resilience.budget import RetryBudget
 from schemawire.resilience.bulkhead import Bulkhead, BulkheadConfig
 from schemawire.resilience.call import Context, Handler, Judgement, RetryClass
-from schemawire.resilience.pipeline import PLACES, Layers, Pipeline
-from schemawire.resilience.ranges import require_count, show
+from schemawire.resilience.ranges import show
 from schemawire.resilience.retry import Retry
-from schemawire.resilience.retry_decision import RetryConfig
-from schemawire.resilience.timeout import Deadline, DeadlineConfig, TimeLimiter, TimeLimiterConfig
-from schemawire.transport.attempt import Attempt, Call, judge
+from schemawire.resilience.timeout import TimeLimiter, TimeLimiterConfig
+from schemawire.transport.attempt import Attempt, judge
 from schemawire.transport.cache import Cache
-from schemawire.transport.cache_config import CacheConfig
 from schemawire.transport.discovery.arrange import arranged
-from schemawire.transport.discovery.options import DiscoveryConfig
 from schemawire.transport.discovery.place import Place
 from schemawire.transport.discovery.source import Discovery
 from schemawire.transport.discovery.static import StaticDiscovery
 from schemawire.transport.discovery.watcher import Watcher
 from schemawire.transport.endpoints import Endpoint, EndpointPick
-from schemawire.transport.health_checks import HealthCheckConfig, HealthChecker
+from schemawire.transport.health_checks import HealthChecker
 from schemawire.transport.message import Response
-from schemawire.transport.options import PoolConfig, TimeoutConfig
+from schemawire.transport.options import PoolConfig
+from schemawire.transport.outer_layers import OuterLayers
+from schemawire.transport.policies import Policies
+from schemawire.transport.routes import RouteTable
 from schemawire.transport.stores import CacheStore
 from schemawire.transport.stream import StreamResponse
 from schemawire.transport.wire import Wire
 
 Outcome = Response | StreamResponse
 
+PLACES = (
+    *("deadline", "cache", "fallback", "flight", "admission", "rate", "hedge", "retry", "pace", "pick"),
+    *("breaker", "limit", "bulkhead", "timeout"),
+)
+"""The places of policies, outside in; from `breaker` on they are each endpoint's own."""
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policies:
-    """The options of a client's policies; `None` switches one off."""
-
-    timeout: TimeoutConfig
-    pool: PoolConfig | None
-    retry: RetryConfig | None
-    budget: RetryBudgetConfig | None
-    breaker: CircuitBreakerConfig | None
-    balance: BalanceConfig
-    discovery: DiscoveryConfig
-    health_check: HealthCheckConfig | None
-    max_body_bytes: int
-    cache: CacheConfig | None = None
-
-    def __post_init__(self) -> None:
-        require_count(self, "max_body_bytes", low=1, high=1 << 40)
+_FIXED = ("balance", "cache", "discovery", "health_check", "max_body_bytes", "rate_per_key")
+"""Options that shape what is built once."""
 
 
 class Plan:
@@ -89,14 +79,59 @@ class Plan:
             self.watcher = Watcher(source, policies.discovery, self.pick.take, listener=listener)
         checks = policies.health_check
         self._checker = None if checks is None else HealthChecker(self.pick, wire, checks, listener=listener)
-        self.retry = None if policies.retry is None else self._retry(policies.retry)
+        self._attempt = Attempt(wire, policies.timeout, max_body_bytes=policies.max_body_bytes, listener=listener)
+        self._picked: Handler[Outcome] = self.pick.bind(self._attempt)
+        self.budget = RetryBudget(policies.budget)
         self.cache = self._cache(source, store)
-        self.pipeline = Pipeline(
-            Layers(deadline=Deadline(DeadlineConfig(total=None)), cache=self.cache, retry=self.retry, pick=self.pick),
-            name="client",
+        self.outer = OuterLayers(
+            self.budget, cache=self.cache, judge_for_retry=self._judge_for_retry, discard=_discard, listener=listener
         )
-        attempt = Attempt(wire, policies.timeout, max_body_bytes=policies.max_body_bytes, listener=listener)
-        self.run: Handler[Outcome] = self.pipeline.bind(attempt)
+        self._put_together()
+
+    def _put_together(self) -> None:
+        policies = self._policies
+        self._routes = RouteTable(policies.routes)
+        self._pipelines = self.outer.pipelines(policies)
+        self._handlers = {pattern: each.bind(self._picked) for pattern, each in self._pipelines.items()}
+
+    def route_of(self, method: str, path: str, named: str) -> str:
+        """Return the pattern whose options a call has, or an empty text for the client's own."""
+        return self._routes.find(method, path, named) if self._policies.routes else ""
+
+    def handler(self, pattern: str) -> Handler[Outcome]:
+        """Return what runs the calls of a route."""
+        return self._handlers[pattern]
+
+    def total(self, pattern: str) -> float:
+        """Return the seconds that a call of a route may take when it says nothing itself."""
+        own = self._policies.routes[pattern].total if pattern else None
+        return self._policies.timeout.total if own is None else own
+
+    @property
+    def retry(self) -> Retry | None:
+        """The client's own retries, if it has any."""
+        found = self.outer.policies.get("retry")
+        return found if isinstance(found, Retry) else None
+
+    def reload(self, policies: Policies) -> None:
+        """Put other options in force for calls and attempts that begin from now on, all of them or none.
+
+        Breakers, queues, budgets and limits keep their state.
+
+        Raises:
+            ConfigurationInvalid: the options contradict each other, or one cannot be changed while the client lives.
+        """
+        require_reloadable(self._policies, policies)
+        RouteTable(policies.routes)
+        self.outer.require_coherent(policies)
+        self._each_with(policies, Place(url=""))  # It checks the options of the endpoints against each other.
+        self._policies = policies
+        self._attempt.timeouts = policies.timeout
+        if policies.budget is not None:
+            self.budget.replace_options(policies.budget)
+        for endpoint in self.pick.endpoints:
+            endpoint.layers.replace_options(**_endpoint_options(policies))
+        self._put_together()
 
     def start(self) -> None:
         """Begin what runs beside the calls, on the running event loop: discovery and health checks."""
@@ -124,23 +159,18 @@ class Plan:
         await self.watcher.first(deadline)
 
     def _endpoint(self, place: Place) -> Endpoint:
-        policies, listener, url = self._policies, self._listener, place.url
-        breaker, pool, attempt = policies.breaker, policies.pool, policies.timeout.attempt
+        return self._each_with(self._policies, place)
+
+    def _each_with(self, policies: Policies, place: Place) -> Endpoint:
+        listener, url = self._listener, place.url
+        options = _endpoint_options(policies)
+        breaker, limit, pool, timeout = (options.get(name) for name in ("breaker", "limit", "bulkhead", "timeout"))
         return Endpoint(
             place,
-            breaker=None if breaker is None else CircuitBreaker(breaker, judge=judge, listener=listener, name=url),
-            pool=None if pool is None else _pool(pool, url, listener),
-            timeout=None if attempt is None else TimeLimiter(TimeLimiterConfig(attempt=attempt)),
-        )
-
-    def _retry(self, options: RetryConfig) -> Retry:
-        return Retry(
-            options,
-            budget=RetryBudget(self._policies.budget),
-            judge=self._judge_for_retry,
-            until_deadline=_is_patient,
-            discard=_discard,
-            listener=self._listener,
+            breaker=breaker and CircuitBreaker(breaker, judge=judge, listener=listener, name=url),
+            limit=limit and AdaptiveLimit(limit, judge=judge, listener=listener, name=url),
+            pool=pool and Bulkhead(pool, listener=listener, name=url),
+            timeout=timeout and TimeLimiter(timeout),
         )
 
     def _judge_for_retry(self, context: Context, result: Outcome | None, error: BaseException | None) -> Judgement:
@@ -154,7 +184,7 @@ class Plan:
         """Return the pipeline as text, one line per place, outside in; from `breaker` on it is each endpoint's own."""
         # Before a discovery has answered there is no endpoint to look at, so one is made for the purpose.
         each = self._endpoint(Place(url="")).layers.layers
-        layers = {**self.pipeline.layers, **each}
+        layers = {**self._pipelines[""].layers, "pick": self.pick, **each}
         lines = [f"timeouts: {show(self._policies.timeout)}", "policies, outside in (– is off):"]
         texts = {place: policy.describe() for place, policy in layers.items()}
         texts["deadline"] = f"deadline: total={self._policies.timeout.total:g} unless the call says otherwise"
@@ -162,16 +192,40 @@ class Plan:
         return "\n".join(lines)
 
 
-def _pool(options: PoolConfig, url: str, listener: Listener | None) -> Bulkhead:
-    bulkhead = BulkheadConfig(
+def require_reloadable(present: Policies, wanted: Policies) -> None:
+    """Check that a change of options asks for nothing that is built once.
+
+    Raises:
+        ConfigurationInvalid: it does; the message names the option.
+    """
+    fixed = [name for name in _FIXED if getattr(present, name) != getattr(wanted, name)]
+    before, after = _endpoint_options(present), _endpoint_options(wanted)
+    fixed += sorted(before.keys() ^ after.keys())
+    if present.budget is not None and wanted.budget is None:
+        fixed.append("budget")
+    if fixed:
+        raise ConfigurationInvalid(
+            f"{', '.join(fixed)} cannot be changed, switched on or off while the client lives",
+            fix="Make a new client for it; values of policies that are on can be changed.",
+        )
+
+
+def _endpoint_options(policies: Policies) -> dict[str, Any]:
+    """Return the options of the layers that each endpoint has of its own; those that are off are left out."""
+    attempt, pool = policies.timeout.attempt, policies.pool
+    options: dict[str, Any] = {
+        "breaker": policies.breaker,
+        "limit": policies.limit,
+        "bulkhead": None if pool is None else _bulkhead(pool),
+        "timeout": None if attempt is None else TimeLimiterConfig(attempt=attempt),
+    }
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _bulkhead(options: PoolConfig) -> BulkheadConfig:
+    return BulkheadConfig(
         max_concurrent=options.max_connections, max_queue=options.max_queue, max_wait=options.queue_timeout
     )
-    return Bulkhead(bulkhead, listener=listener, name=url)
-
-
-def _is_patient(context: Context) -> bool:
-    call: Call = context.call
-    return call.patient
 
 
 async def _discard(result: Outcome) -> None:

@@ -5,6 +5,7 @@ exactly when the question matters (dotnet/extensions#6548).
 """
 
 import math
+import re
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -36,6 +37,10 @@ _LOOK_AGAIN = 0.25
 """Seconds after which a patient call looks at an open breaker again: another call's probe may close it early."""
 
 _LONGEST_HINT = 31_536_000.0
+
+# A structured field: items with parameters, parted by commas that stand outside of quotes.
+_QUOTA_ITEM = re.compile(r'(?:[^",]|"[^"]*")+')
+_QUOTA_PART = re.compile(r";\s*([rt])=(\d{1,10})")
 _TRANSPORT_FAILURES = (ConnectFailed, ConnectionLost, AttemptTimeout, BadReply)
 
 
@@ -128,20 +133,31 @@ def retry_hint(headers: Headers) -> float | None:
 
     `retry-after-ms` is finer and so goes first; `Retry-After` is a number of seconds or an HTTP-date. A date is read
     against the response's own `Date`, so that a skewed clock on either side does not matter; without `Date` it is no
-    usable hint.
+    usable hint. Where neither is given, a `RateLimit` field whose quota is used up says when it begins anew.
 
-    *Source:* RFC 9110 §10.2.3; `retry-after-ms` as Azure and OpenAI send it.
+    *Source:* RFC 9110 §10.2.3; `retry-after-ms` as Azure and OpenAI send it; draft-ietf-httpapi-ratelimit-headers-10
+    §4, and its older fields `RateLimit-Remaining` and `RateLimit-Reset` (draft 6).
     """
     fine = _number(headers.get("retry-after-ms"))
     if fine is not None:
         return min(fine / 1000.0, _LONGEST_HINT)
     text = headers.get("retry-after")
     if text is None:
-        return None
+        return _quota_hint(headers)
     seconds = _number(text)
     if seconds is None:
         seconds = _seconds_between(headers.get("date"), text)
     return None if seconds is None else min(seconds, _LONGEST_HINT)
+
+
+def _quota_hint(headers: Headers) -> float | None:
+    """Return the seconds until the last of the quotas that are used up begins anew."""
+    waits = [_QUOTA_PART.findall(item) for item in _QUOTA_ITEM.findall(headers.get("ratelimit", "")[:1024])]
+    used_up = [dict(parts) for parts in waits]
+    found = [float(parts["t"]) for parts in used_up if "t" in parts and _number(parts.get("r")) == 0.0]
+    if not found and _number(headers.get("ratelimit-remaining")) == 0.0:
+        return _number(headers.get("ratelimit-reset"))
+    return min(max(found), _LONGEST_HINT) if found else None
 
 
 def _number(text: str | None) -> float | None:
