@@ -1,10 +1,12 @@
 """Who listens: each sink turns events into one kind of output and knows neither who emits nor the other sinks."""
 
 from schemawire.telemetry.exposition import OPENMETRICS_TYPE, PROMETHEUS_TYPE
+from schemawire.telemetry.history import History, HistoryConfig, HistoryStatistics
 from schemawire.telemetry.logs import LogListener, configure_logging
 from schemawire.telemetry.metrics import MetricsListener
 from schemawire.telemetry.otlp import OtlpConfig, open_tracer_provider
 from schemawire.telemetry.repeats import SamplingConfig, SamplingStatistics
+from schemawire.telemetry.rollups import Point, Tier, increases
 from schemawire.telemetry.server_spans import ServerTracing
 from schemawire.telemetry.shown import call_labels, current_labels
 from schemawire.telemetry.traces import TraceListener
@@ -13,17 +15,23 @@ from schemawire.telemetry.work_spans import WorkSpans, carried_headers
 __all__ = [
     "OPENMETRICS_TYPE",
     "PROMETHEUS_TYPE",
+    "History",
+    "HistoryConfig",
+    "HistoryStatistics",
     "LogListener",
     "MetricsListener",
     "OtlpConfig",
+    "Point",
     "SamplingConfig",
     "SamplingStatistics",
     "ServerTracing",
+    "Tier",
     "TraceListener",
     "WorkSpans",
     "call_labels",
     "carried_headers",
     "configure_logging",
     "current_labels",
+    "increases",
     "open_tracer_provider",
 ]
