@@ -27,10 +27,10 @@ class HeadMemory:
 
     Args:
         max_bytes: of all bodies together.
-        max_document_bytes: a larger body is not kept, for assembling it costs little against sending it.
+        max_document_bytes: a larger body is not kept, so that one project does not push out all others.
     """
 
-    def __init__(self, *, max_bytes: int = 8_000_000, max_document_bytes: int = 256_000) -> None:
+    def __init__(self, *, max_bytes: int = 16_000_000, max_document_bytes: int = 2_000_000) -> None:
         self._max_bytes = max_bytes
         self._max_document_bytes = max_document_bytes
         self._documents: OrderedDict[str, StoredDocument] = OrderedDict()

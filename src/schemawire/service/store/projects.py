@@ -2,53 +2,47 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from schemawire.schema.model import Header
 from schemawire.service.store.heads import note_touched
+from schemawire.service.store.prepared import Prepared
 from schemawire.service.store.records import JsonValue, ProjectHead
 from schemawire.service.store.refusals import ProjectMissing
 from schemawire.service.store.tables import projects
 
 MAX_PAGE = 1_000
 
+_COLUMNS = tuple(column.name for column in projects.c)
+
 # Statements that run with every request are built once: building one costs as much as running it.
-_FIND = select(projects).where(projects.c.project_id == bindparam("p"))
-_LOCK = _FIND.with_for_update()
+_FIND_STATEMENT = select(projects).where(projects.c.project_id == bindparam("p"))
+_FIND = Prepared(_FIND_STATEMENT)
+_LOCK = Prepared(_FIND_STATEMENT.with_for_update())
 
 
-def to_head(row: Row[Any]) -> ProjectHead:
+def to_head(row: Sequence[Any]) -> ProjectHead:
     """Return the record of a row of `projects`."""
-    return ProjectHead(
-        project_id=row.project_id,
-        name=row.name,
-        version=row.version,
-        digest=row.digest,
-        header=row.header,
-        counts=tuple(json.loads(row.counts)),
-        created_at=row.created_at,
-        updated_at=row.updated_at,
-        next_ordinal=row.next_ordinal,
-        deleted_at=row.deleted_at,
-        settings={} if row.settings == "{}" else json.loads(row.settings),
-    )
+    values = dict(zip(_COLUMNS, row, strict=True))
+    values["counts"] = tuple(json.loads(values["counts"]))
+    values["settings"] = json.loads(values["settings"])
+    return ProjectHead(**values)
 
 
 def lock_project(conn: Connection, project_id: str) -> ProjectHead | None:
     """Return the project, deleted or not; on engines with parallel writers it stays ours until the commit."""
-    row = conn.execute(_LOCK, {"p": project_id}).one_or_none()
+    row = _LOCK.first(conn, {"p": project_id})
     return None if row is None else to_head(row)
 
 
 def find_project(conn: Connection, project_id: str, *, include_deleted: bool = False) -> ProjectHead | None:
     """Return the project as it is now, without its elements, or `None`."""
-    row = conn.execute(_FIND, {"p": project_id}).one_or_none()
-    if row is None or (row.deleted_at is not None and not include_deleted):
-        return None
-    return to_head(row)
+    row = _FIND.first(conn, {"p": project_id})
+    head = None if row is None else to_head(row)
+    return None if head is None or (head.is_deleted and not include_deleted) else head
 
 
 def require_project(conn: Connection, project_id: str, *, include_deleted: bool = False) -> ProjectHead:

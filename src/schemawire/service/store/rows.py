@@ -9,32 +9,35 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, and_, bindparam, delete, insert, select, update
 
 from schemawire.schema import ELEMENT_KINDS, Change, Element, Key, element_digest, references_of
+from schemawire.service.store.prepared import Prepared
 from schemawire.service.store.tables import element_references, elements
 
 RANK = {kind: rank for rank, kind in enumerate(ELEMENT_KINDS)}
 _CHUNK = 400  # keys per look-up: below every engine's limit of parameters
 
 _CURRENT = and_(elements.c.project_id == bindparam("p"), elements.c.valid_to.is_(None))
-_CLOSE = (
+_CLOSE = Prepared(
     update(elements)
     .where(_CURRENT, elements.c.kind_rank == bindparam("r"), elements.c.key == bindparam("k"))
     .values(valid_to=bindparam("v"))
 )
 _CLOSE_ALL = update(elements).where(_CURRENT).values(valid_to=bindparam("v"))
-_INSERT = insert(elements)
+_INSERT = Prepared(insert(elements))
 _ROWS = select(
     elements.c.kind_rank, elements.c.key, elements.c.ordinal, elements.c.digest, elements.c.body
 ).where(
     _CURRENT, elements.c.kind_rank == bindparam("r"), elements.c.key.in_(bindparam("keys", expanding=True))
 )  # fmt: skip
-_FORGET = delete(element_references).where(
-    element_references.c.project_id == bindparam("p"),
-    element_references.c.refers_to == bindparam("n"),
-    element_references.c.kind_rank == bindparam("r"),
-    element_references.c.key == bindparam("k"),
+_FORGET = Prepared(
+    delete(element_references).where(
+        element_references.c.project_id == bindparam("p"),
+        element_references.c.refers_to == bindparam("n"),
+        element_references.c.kind_rank == bindparam("r"),
+        element_references.c.key == bindparam("k"),
+    )
 )
 _FORGET_ALL = delete(element_references).where(element_references.c.project_id == bindparam("p"))
-_REMEMBER = insert(element_references)
+_REMEMBER = Prepared(insert(element_references))
 
 
 class RowContent(NamedTuple):
@@ -73,8 +76,7 @@ def current_rows(conn: Connection, project_id: str, keys: Iterable[Key]) -> dict
 def close_rows(conn: Connection, project_id: str, keys: Iterable[tuple[int, str]], version: int) -> int:
     """End the current rows of these elements with a version, and return how many they are."""
     values = [{"p": project_id, "r": rank, "k": key, "v": version} for rank, key in keys]
-    if values:
-        conn.execute(_CLOSE, values)
+    _CLOSE.run_each(conn, values)
     return len(values)
 
 
@@ -99,8 +101,7 @@ def insert_rows(conn: Connection, project_id: str, rows: Iterable[RowContent], v
         }
         for row in rows
     ]
-    if values:
-        conn.execute(_INSERT, values)
+    _INSERT.run_each(conn, values)
     return len(values)
 
 
@@ -114,10 +115,8 @@ def update_references(conn: Connection, project_id: str, changes: Iterable[Chang
         rank = RANK[change.kind]
         gone.extend({"p": project_id, "n": name, "r": rank, "k": change.key} for name in before - after)
         come.extend(_reference_rows(project_id, rank, change.key, after - before))
-    if gone:
-        conn.execute(_FORGET, gone)
-    if come:
-        conn.execute(_REMEMBER, come)
+    _FORGET.run_each(conn, gone)
+    _REMEMBER.run_each(conn, come)
 
 
 def _reference_rows(project_id: str, rank: int, key: str, names: set[str]) -> Iterator[Mapping[str, Any]]:

@@ -7,6 +7,7 @@ before 3.51.3 from its WAL-reset defect. Knows nothing of what is stored.
 import asyncio
 import fcntl
 import os
+import sqlite3
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -232,7 +233,7 @@ class _OpenFile:
         try:
             with self._read_engine.connect() as conn, conn.begin():
                 return work(conn)
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, sqlite3.Error) as error:
             raise translated(error) from error.__cause__
 
     def close(self) -> None:

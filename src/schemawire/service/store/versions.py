@@ -12,6 +12,7 @@ from schemawire.schema import ELEMENT_KINDS, Change, Changes, DomainSchema, Key,
 from schemawire.service.store import rows
 from schemawire.service.store.elements import assemble_schema, require_row
 from schemawire.service.store.heads import note_touched
+from schemawire.service.store.prepared import Prepared
 from schemawire.service.store.records import VersionEntry, WriteNote, Written
 from schemawire.service.store.refusals import ProjectExists, ProjectMissing, VersionMoved
 from schemawire.service.store.step import VersionStep
@@ -21,10 +22,15 @@ from schemawire.service.store.view import SqlView, parse_element
 MAX_CONFLICTS = 100
 """How many elements a refusal names at most."""
 
-_ADD_VERSION = insert(versions)
+_ADD_VERSION = Prepared(insert(versions))
 _VERSION_COLUMNS = tuple(column.name for column in versions.c)
 _ADD_PROJECT = insert(projects)
-_MOVE_HEAD = update(projects).where(projects.c.project_id == bindparam("p"))
+_HEAD_COLUMNS = ("name", "version", "digest", "header", "counts", "next_ordinal", "updated_at", "deleted_at")
+_MOVE_HEAD = Prepared(
+    update(projects)
+    .where(projects.c.project_id == bindparam("p"))
+    .values({name: bindparam(f"new_{name}") for name in _HEAD_COLUMNS})
+)
 
 
 def document_order(schema: DomainSchema) -> list[Key]:
@@ -97,7 +103,7 @@ def write_changes(view: SqlView, changes: Changes, note: WriteNote, *, order: Se
     step = VersionStep(view, changes)
     touched = step.write_rows(order)
     entry = step.entry(note)
-    view.conn.execute(_ADD_VERSION, {name: getattr(entry, name) for name in _VERSION_COLUMNS})
+    _ADD_VERSION.run(view.conn, {name: getattr(entry, name) for name in _VERSION_COLUMNS})
     _save_head(view.conn, step, entry, is_new=view.stored is None)
     return Written(entry=entry, changed=True, created=view.head is None, rows_touched=touched)
 
@@ -117,7 +123,8 @@ def _save_head(conn: Connection, step: VersionStep, entry: VersionEntry, *, is_n
         made = {"project_id": entry.project_id, "created_at": entry.created_at, "settings": "{}"}
         conn.execute(_ADD_PROJECT, values | made)
     else:
-        conn.execute(_MOVE_HEAD, {**values, "p": entry.project_id})
+        fresh = {f"new_{name}": value for name, value in values.items()}
+        _MOVE_HEAD.run(conn, {**fresh, "p": entry.project_id})
 
 
 def create_project(conn: Connection, project_id: str, schema: DomainSchema, note: WriteNote) -> Written:

@@ -9,16 +9,19 @@ from functools import partial
 from sqlalchemy import Connection, bindparam, select
 
 from schemawire.schema.model import ELEMENT_KINDS, ELEMENT_TYPES, Element, ElementKind, Header
+from schemawire.service.store.prepared import Prepared
 from schemawire.service.store.projects import default_header, find_project, lock_project
 from schemawire.service.store.records import ProjectHead
 from schemawire.service.store.rows import RANK
 from schemawire.service.store.tables import element_references, elements
 
-_BODY = select(elements.c.body).where(
-    elements.c.project_id == bindparam("p"),
-    elements.c.kind_rank == bindparam("r"),
-    elements.c.key == bindparam("k"),
-    elements.c.valid_to.is_(None),
+_BODY = Prepared(
+    select(elements.c.body).where(
+        elements.c.project_id == bindparam("p"),
+        elements.c.kind_rank == bindparam("r"),
+        elements.c.key == bindparam("k"),
+        elements.c.valid_to.is_(None),
+    )
 )
 _REFERRERS = (
     select(element_references.c.kind_rank, element_references.c.key)
@@ -87,7 +90,8 @@ class SqlView:
             body = self._fetched[kind].get(key)
         else:
             where = {"p": self._project_id, "r": RANK[kind], "k": key}
-            body = self._conn.execute(_BODY, where).scalar_one_or_none()
+            row = _BODY.first(self._conn, where)
+            body = None if row is None else row[0]
         return None if body is None else parse_element(kind, body)
 
     def referrers(self, name: str) -> Iterable[tuple[ElementKind, str]]:

@@ -56,6 +56,10 @@ class _Job:
             self.future.set_result(self.result)
 
 
+_FAULTS = (IntegrityError, ProgrammingError, sqlite3.IntegrityError, sqlite3.ProgrammingError)
+"""What no waiting mends: the statement is wrong, or breaks a promise of the tables."""
+
+
 @contextmanager
 def _savepoint(raw: sqlite3.Connection) -> Iterator[None]:
     """Undo what the block did if it raises; by hand, because a new name for each would empty the statement cache."""
@@ -72,8 +76,8 @@ def _savepoint(raw: sqlite3.Connection) -> Iterator[None]:
 
 def translated(error: BaseException) -> BaseException:
     """Return the store's own error for one of the database that says "not now"; others stay as they are."""
-    is_refused = isinstance(error, DBAPIError) and not isinstance(error, IntegrityError | ProgrammingError)
-    if is_refused or isinstance(error, sqlite3.Error):
+    is_ours = isinstance(error, _FAULTS)
+    if isinstance(error, DBAPIError | sqlite3.Error) and not is_ours:
         reason = getattr(error, "orig", error)
         refusal = StoreUnavailable(f"the database cannot do this: {reason}", retry_after=1.0)
         refusal.__cause__ = error
