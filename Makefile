@@ -3,7 +3,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-EXTRAS := server,http2,otel
+EXTRAS := server,http2,otel,dns
 UV := $(shell command -v uv 2>/dev/null)
 ifeq ($(UV),)
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
