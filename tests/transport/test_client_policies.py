@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -280,3 +281,18 @@ def test_explanation_says_where_each_value_came_from() -> None:
     assert "/a/{id}: total=2.5, hedge=off" in text
     client.reload(retry=RetryConfig(max_retries=1))
     assert "retry.max_retries = 1  (reload)" in client.explain()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"hedge": HedgeConfig(delay=2.0)},
+        {"breaker": CircuitBreakerConfig(slow_call_duration=2.0)},
+        {"routes": {"GET /items": RouteOptions(hedge=HedgeConfig(delay=2.0))}},
+    ],
+    ids=["hedge", "breaker", "route"],
+)
+def test_policies_of_client_and_endpoint_may_not_contradict_each_other(options: dict[str, Any]) -> None:
+    """What an attempt of one second never reaches is refused, though another pipeline holds the attempt's limit."""
+    with pytest.raises(ConfigurationInvalid, match="contradicts itself"):
+        Client("http://a.test", timeout=TimeoutConfig(attempt=1.0), **options)

@@ -21,7 +21,7 @@ from schemawire.resilience.call import (
     judge_exceptions,
 )
 from schemawire.resilience.chaos import Chaos, ChaosConfig, ChaosStatistics
-from schemawire.resilience.coherence import contradictions
+from schemawire.resilience.coherence import contradictions, require_agreement
 from schemawire.resilience.deadline import Inherited, current_deadline, remaining, within
 from schemawire.resilience.fallback import Fallback, FallbackConfig, FallbackStatistics
 from schemawire.resilience.hedge import Hedge, HedgeConfig, HedgeStatistics
@@ -115,5 +115,6 @@ __all__ = [
     "deterministic_subset",
     "judge_exceptions",
     "remaining",
+    "require_agreement",
     "within",
 ]

@@ -39,11 +39,26 @@ def require_coherent(name: str, policies: Sequence[Policy], options: Sequence[ob
     Raises:
         ConfigurationInvalid: they contradict each other; the message lists every contradiction.
     """
-    complaints = [*_about_policies(policies), *_about_order(options), *contradictions(options)]
+    _require_none(f"pipeline {name!r}", [*_about_policies(policies), *_about_order(options), *contradictions(options)])
+
+
+def require_agreement(name: str, options: Sequence[object]) -> None:
+    """Check options of policies that work together, though not in one pipeline.
+
+    Args:
+        name: what the message calls them together.
+        options: the options, in any order; those of unknown kinds, and `None`, say nothing.
+
+    Raises:
+        ConfigurationInvalid: they contradict each other; the message lists every contradiction.
+    """
+    _require_none(name, contradictions(options))
+
+
+def _require_none(name: str, complaints: Sequence[str]) -> None:
     if complaints:
         raise ConfigurationInvalid(
-            f"pipeline {name!r} contradicts itself: " + "; ".join(complaints),
-            fix="Change one of the options named on each side.",
+            f"{name} contradicts itself: " + "; ".join(complaints), fix="Change one of the options named on each side."
         )
 
 

@@ -8,11 +8,13 @@ from schemawire.resilience.adaptive_limit import AdaptiveLimitConfig
 from schemawire.resilience.balance import BalanceConfig
 from schemawire.resilience.breaker_state import CircuitBreakerConfig
 from schemawire.resilience.budget import RetryBudgetConfig
+from schemawire.resilience.coherence import require_agreement
 from schemawire.resilience.hedge import HedgeConfig
 from schemawire.resilience.ranges import require_count
 from schemawire.resilience.rate_limit import RateLimitConfig
 from schemawire.resilience.retry_decision import RetryConfig
 from schemawire.resilience.throttle import ThrottleConfig
+from schemawire.resilience.timeout import TimeLimiterConfig
 from schemawire.transport.cache_config import CacheConfig
 from schemawire.transport.discovery.options import DiscoveryConfig
 from schemawire.transport.health_checks import HealthCheckConfig
@@ -47,3 +49,9 @@ class Policies:
 
     def __post_init__(self) -> None:
         require_count(self, "max_body_bytes", low=1, high=1 << 40)
+        # They stand in a pipeline of the client and one of each endpoint, neither of which sees the other's. The pauses
+        # between attempts are not held against the time in all: that is each call's own.
+        attempt = TimeLimiterConfig(attempt=self.timeout.attempt)
+        require_agreement("the client", (attempt, self.breaker, self.hedge))
+        for pattern, route in self.routes.items():
+            require_agreement(f"the route {pattern!r}", (attempt, route.hedge))
