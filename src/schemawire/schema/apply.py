@@ -89,7 +89,7 @@ def _carry_out(
             error.operation = index
             raise
         touched.update(dict.fromkeys(keys, index))
-        is_changed = bool(keys) or overlay.header() != header
+        is_changed = bool(keys) or (overlay.header() is not header and overlay.header() != header)
         name = operation.operation
         outcomes.append(Outcome(index=index, operation=name, changed=is_changed, elements=tuple(dict.fromkeys(keys))))
     refuse_invalid(overlay, touched, Request(view, dict(enumerate(operations, first)), pointer))

@@ -72,8 +72,7 @@ def same_value(one: object, other: object) -> bool:
     return _text(_plain(one)) == _text(_plain(other))
 
 
-def _text(plain: object) -> str:
-    return json.dumps(plain, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
+_text = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False).encode
 
 
 def element_digest(element: Element) -> bytes:

@@ -14,7 +14,7 @@ from schemawire.errors import SchemaInvalid
 from schemawire.schema.issues import MAX_ISSUES, Issue, did_you_mean, invalid, pointer_to, refuse
 from schemawire.schema.model import ELEMENT_TYPES, DomainSchema, Element, Field, Name, Part
 from schemawire.schema.plain import json_issues
-from schemawire.schema.reading import issues_from_validation, parse_part
+from schemawire.schema.reading import issues_from_validation, read_part
 
 Target = Literal["entity", "field", "relationship", "enum", "rule"]
 Verb = Literal["create", "update", "rename", "delete"]
@@ -211,9 +211,9 @@ def parse_operation(document: object, pointer: str = "") -> Operation:
     data = _object(envelope.get("data"), place)
     match str(name).split("_", 1):
         case ["replace", _]:
-            return ReplaceSchema(schema=parse_part(DomainSchema, data, place))
+            return ReplaceSchema(schema=read_part(DomainSchema, data, place))
         case ["merge", _]:
-            return MergeSchema(schema=parse_part(DomainSchema, data, place))
+            return MergeSchema(schema=read_part(DomainSchema, data, place))
         case [verb, target]:
             return _parse_one(cast(Verb, verb), cast(Target, target), data, place)
     raise invalid([_unknown_operation(name, pointer)])
@@ -242,10 +242,10 @@ def _parse_one(verb: Verb, target: Target, data: Mapping[str, Any], pointer: str
 
 def _parse_create(target: Target, data: Mapping[str, Any], pointer: str) -> Create:
     if target != "field":
-        return Create(target=target, part=parse_part(ELEMENT_TYPES[target], data, pointer))
+        return Create(target=target, part=read_part(ELEMENT_TYPES[target], data, pointer))
     entity = _name(data, "entity", pointer)
     rest = {key: value for key, value in data.items() if key != "entity"}
-    return Create(target=target, entity=entity, part=parse_part(Field, rest, pointer))
+    return Create(target=target, entity=entity, part=read_part(Field, rest, pointer))
 
 
 def _check_patch(target: Target, patch: Mapping[str, Any], pointer: str) -> None:
@@ -270,11 +270,11 @@ def _object(value: object, pointer: str) -> Mapping[str, Any]:
 
 
 def _only_keys(document: Mapping[str, Any], known: tuple[str, ...], pointer: str) -> None:
+    unknown = [key for key in document if key not in known]
     refuse(
         _fault("unknown_key", pointer + pointer_to(key), f"{key[:40]!r} is not a key of this object",
                did_you_mean(key, known, f"Use only {', '.join(known)}."))
-        for key in document
-        if key not in known
+        for key in unknown
     )  # fmt: skip
 
 

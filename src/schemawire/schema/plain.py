@@ -63,6 +63,8 @@ def json_issues(value: object, pointer: str = "") -> Iterator[Issue]:
 
     Walks without recursion, so that no depth can exhaust the stack.
     """
+    if _is_storable(value):  # as nearly everything is; looking for places costs five times as much
+        return
     pending: list[tuple[object, str, int]] = [(value, pointer, 0)]
     while pending:
         item, place, depth = pending.pop()
@@ -73,6 +75,29 @@ def json_issues(value: object, pointer: str = "") -> Iterator[Issue]:
             pending.extend((below, place + pointer_to(str(key)), depth + 1) for key, below in item.items())
         elif isinstance(item, list | tuple):
             pending.extend((below, place + pointer_to(position), depth + 1) for position, below in enumerate(item))
+
+
+def _is_storable(value: object) -> bool:
+    """Tell whether a value is all storable JSON, level by level and without saying what is wrong."""
+    level = [value]
+    for _ in range(MAX_DEPTH + 1):
+        below: list[object] = []
+        for item in level:
+            if isinstance(item, str):
+                if _text_fault(item):
+                    return False
+            elif isinstance(item, dict):
+                if any(not isinstance(key, str) or _text_fault(key) for key in item):
+                    return False
+                below.extend(item.values())
+            elif isinstance(item, list | tuple):
+                below.extend(item)
+            elif _fault(item):
+                return False
+        if not below:
+            return True
+        level = below
+    return False
 
 
 def _fault(value: object) -> str | None:

@@ -6,12 +6,13 @@ Knows nothing of rules between elements.
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from schemawire.schema.issues import MAX_ISSUES, Issue, did_you_mean, invalid, nearest, pointer_to
+from schemawire.schema.issues import MAX_ISSUES, Issue, did_you_mean, invalid, nearest, pointer_to, refuse
 from schemawire.schema.model import DomainSchema, Part
 from schemawire.schema.plain import decode_json, json_issues
 
@@ -43,9 +44,16 @@ def parse_part(model: type[AnyPart], document: object, pointer: str = "") -> Any
     Raises:
         SchemaInvalid: it does not have the promised form.
     """
-    faults = [issue for issue, _ in zip(json_issues(document, pointer), range(MAX_ISSUES), strict=False)]
-    if faults:
-        raise invalid(faults)
+    refuse(islice(json_issues(document, pointer), MAX_ISSUES))
+    return read_part(model, document, pointer)
+
+
+def read_part(model: type[AnyPart], document: object, pointer: str) -> AnyPart:
+    """Do as `parse_part` does, with a document in which `json_issues` has found nothing.
+
+    Raises:
+        SchemaInvalid: it does not have the promised form.
+    """
     if not isinstance(document, Mapping):
         issue = Issue(
             code="wrong_type", pointer=pointer, message=f"an object is needed, not {_json_type(document)}",

@@ -59,10 +59,16 @@ def _shared_namespace(other: Element | None, kind: str, name: str) -> Iterator[I
 
 
 def _entity_names(entity: Entity) -> Iterator[Issue]:
-    fields = [field.name for field in entity.fields]
-    yield from _repeated(fields, "field", "fields", "name")
-    yield from _twins(fields, "field", "fields")
-    yield from _too_many(len(fields), MAX_FIELDS, "fields", entity.name)
+    if entity.fields:
+        fields = [field.name for field in entity.fields]
+        yield from _repeated(fields, "field", "fields", "name")
+        yield from _twins(fields, "field", "fields")
+        yield from _too_many(len(fields), MAX_FIELDS, "fields", entity.name)
+    if entity.indexes or entity.rules:
+        yield from _index_and_rule_names(entity)
+
+
+def _index_and_rule_names(entity: Entity) -> Iterator[Issue]:
     indexes = {position: index.name for position, index in enumerate(entity.indexes) if index.name}
     yield from _repeated(list(indexes.values()), "index", "indexes", "name", positions=list(indexes))
     yield from _repeated([rule.name for rule in entity.rules], "rule", "rules", "name")
