@@ -38,7 +38,7 @@ def held(client: Client) -> tuple[int, int, int]:
     return sum(each.in_flight for each in statistics.endpoints), places, statistics.wire.in_flight
 
 
-@pytest.fixture(params=["aiohttp", "httpx2"])
+@pytest.fixture(params=["aiohttp", "httpx2", "pyreqwest"])
 def wire(request: pytest.FixtureRequest) -> str:
     name: str = request.param
     return name

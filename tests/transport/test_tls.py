@@ -59,7 +59,7 @@ async def secure_server(papers: Path, *, asks_for_papers: bool = False) -> Async
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-@pytest.mark.parametrize("wire", ["aiohttp", "httpx2"])
+@pytest.mark.parametrize("wire", ["aiohttp", "httpx2", "pyreqwest"])
 async def test_stranger_is_not_trusted(wire: str, papers: Path) -> None:
     """A certificate that nobody vouches for ends the call before anything is sent."""
     async with secure_server(papers) as url, Client(url, wire=wire, retry=NO_RETRY) as client:
@@ -93,7 +93,7 @@ async def test_checks_can_be_given_up(papers: Path) -> None:
         assert (await client.request("GET", "/")).body == b"private"
 
 
-@pytest.mark.parametrize("wire", ["aiohttp", "httpx2"])
+@pytest.mark.parametrize("wire", ["aiohttp", "httpx2", "pyreqwest"])
 async def test_missing_file_is_a_mistake_in_the_options(wire: str, tmp_path: Path) -> None:
     """What is not there is named, and is no fault of the endpoint."""
     tls = TlsConfig(ca_file=tmp_path / "nothing.pem")

@@ -17,6 +17,7 @@ from schemawire.transport import Headers, Request, Wire, WireResponse
 from schemawire.transport.wires.aiohttp import AiohttpWire
 from schemawire.transport.wires.httpx2 import Httpx2Wire
 from schemawire.transport.wires.inprocess import InProcessWire
+from schemawire.transport.wires.pyreqwest import PyreqwestWire
 
 
 @dataclass
@@ -68,6 +69,7 @@ BENCHES: dict[str, Callable[[], AbstractAsyncContextManager[Bench]]] = {
     "aiohttp": lambda: over_socket(AiohttpWire),
     "httpx2": lambda: over_socket(Httpx2Wire),
     "inprocess": in_process,
+    "pyreqwest": lambda: over_socket(PyreqwestWire),
 }
 
 

@@ -19,8 +19,18 @@ def _httpx2(pool: PoolConfig, tls: TlsConfig) -> Wire:
     return Httpx2Wire(pool=pool, tls=tls)
 
 
-_WIRES: dict[str, Callable[[PoolConfig, TlsConfig], Wire]] = {"aiohttp": _aiohttp, "httpx2": _httpx2}
-_EXTRAS = {"httpx2": "http2"}
+def _pyreqwest(pool: PoolConfig, tls: TlsConfig) -> Wire:
+    from schemawire.transport.wires.pyreqwest import PyreqwestWire
+
+    return PyreqwestWire(pool=pool, tls=tls)
+
+
+_WIRES: dict[str, Callable[[PoolConfig, TlsConfig], Wire]] = {
+    "aiohttp": _aiohttp,
+    "httpx2": _httpx2,
+    "pyreqwest": _pyreqwest,
+}
+_EXTRAS = {"httpx2": "http2", "pyreqwest": "fast"}
 
 
 def make_wire(name: str, *, pool: PoolConfig, tls: TlsConfig) -> Wire:
