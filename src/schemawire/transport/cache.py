@@ -138,7 +138,7 @@ class Cache(Standalone):
         now = asyncio.get_running_loop().time()
         context = read.context.fork()
         context.deadline = now + (read.context.deadline - read.call.started)
-        context.call = replace(read.call, started=now, method="GET")
+        context.call = replace(read.call, started=now, method="GET", sent=0)
         again = Read(context, read.resource, read.partition, read.wanted)
         again.entry, again.reason = read.entry, "stale"
         await self.flight.run(self._key(again.call), lambda: self._fetch(again, inner))
@@ -174,15 +174,15 @@ class Cache(Standalone):
         call, entry = read.call, read.entry
         requested_at = self._clock()
         if entry is None or call.method != "GET" or not has_validator(entry):
-            return await self._received(read, await inner(_twin(read, call.headers)), requested_at)
-        response = await inner(_twin(read, conditional(call.headers, entry)))
+            return await self._received(read, await _ask(read, call.headers, inner), requested_at)
+        response = await _ask(read, conditional(call.headers, entry), inner)
         if response.status != 304:
             return await self._received(read, response, requested_at)
         if confirms(entry, response.headers):
             return await self._confirmed(read, entry, response, requested_at)
         # The origin confirms something that is not stored here, so nothing stored may answer (RFC 9111 §4.3.4).
         requested_at = self._clock()
-        return await self._received(read, await inner(_twin(read, unconditional(call.headers))), requested_at)
+        return await self._received(read, await _ask(read, unconditional(call.headers), inner), requested_at)
 
     async def _confirmed(self, read: Read, entry: Entry, response: Response, requested_at: float) -> Response:
         fresh, stored = await self._shelf.confirm(read, entry, response.headers, requested_at)
@@ -286,9 +286,13 @@ def _passes(context: Context, call: Call) -> str | None:
     return "request" if "no-store" in directives_of(call.headers) else None
 
 
-def _twin(read: Read, headers: Headers) -> Context:
-    """Return a context for the request to the service; its notes are the call's own, so that attempts are counted."""
+async def _ask(read: Read, headers: Headers, inner: Handler[Any]) -> Response:
+    """Send a read to the service with other fields; what is sent counts for the call that asked."""
     twin = read.context.fork()
-    twin.call = replace(read.call, headers=headers)
+    twin.call = call = replace(read.call, headers=headers, sent=0)
     twin.state = read.context.state
-    return twin
+    try:
+        response: Response = await inner(twin)
+    finally:
+        read.call.sent += call.sent
+    return response

@@ -3,8 +3,9 @@
 import asyncio
 from dataclasses import dataclass, field
 
-from schemawire.transport.http_date import format_date
 from tests.transport.servers import RawServer
+
+from schemawire.transport.http_date import format_date
 
 CUT = "cut"
 START = 1_800_000_000.0
@@ -33,12 +34,13 @@ class Asked:
 
 @dataclass
 class Reply:
-    """What the origin answers; `gate` holds the answer back until it is set."""
+    """What the origin answers; `gate` holds it back until set, `missing` bytes are promised and not sent."""
 
     status: int = 200
     headers: list[tuple[str, str]] = field(default_factory=list)
     body: bytes = b"one"
     gate: asyncio.Event | None = None
+    missing: int = 0
 
 
 class Origin:
@@ -71,6 +73,8 @@ class Origin:
                 await reply.gate.wait()
             writer.write(_encoded(reply, method))
             await writer.drain()
+            if reply.missing:
+                return
 
     async def __aenter__(self) -> "Origin":
         await self._server.start()
@@ -82,7 +86,7 @@ class Origin:
 
 def _encoded(reply: Reply, method: str) -> bytes:
     bodiless = method == "HEAD" or reply.status in (204, 304)
-    length = [] if reply.status in (204, 304) else [("Content-Length", str(len(reply.body)))]
+    length = [] if reply.status in (204, 304) else [("Content-Length", str(len(reply.body) + reply.missing))]
     lines = [f"HTTP/1.1 {reply.status} Some", *(f"{name}: {value}" for name, value in [*reply.headers, *length])]
     head = "\r\n".join([*lines, "", ""]).encode("utf-8")
     return head if bodiless else head + reply.body

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.transport.cache.origin import CUT, Asked, Clock, Origin, Reply, dated
 
 from schemawire.errors import Failed
 from schemawire.transport import CacheConfig, Client, Response
-from tests.transport.cache.origin import CUT, Asked, Clock, Origin, Reply, dated
 
 CASES: list[dict[str, Any]] = json.loads((Path(__file__).parent / "cases.json").read_text("utf-8"))
 KINDS = ("private", "shared")

@@ -33,7 +33,7 @@ class Record:
 def _text_bytes(value: object) -> int:
     if isinstance(value, str):
         return len(value.encode("utf-8", "surrogatepass"))
-    return sum(_text_bytes(each) for each in value) + 16 if isinstance(value, tuple) else 8
+    return sum(_text_bytes(each) for each in value) + 16 if isinstance(value, tuple | list) else 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
