@@ -5,9 +5,11 @@ from schemawire.telemetry.history import History, HistoryConfig, HistoryStatisti
 from schemawire.telemetry.logs import LogListener, configure_logging
 from schemawire.telemetry.metrics import MetricsListener
 from schemawire.telemetry.otlp import OtlpConfig, open_tracer_provider
+from schemawire.telemetry.remote_write import LineProtocol, RemoteWrite
 from schemawire.telemetry.repeats import SamplingConfig, SamplingStatistics
 from schemawire.telemetry.rollups import Point, Tier, increases
 from schemawire.telemetry.server_spans import ServerTracing
+from schemawire.telemetry.shipping import Shipper, ShippingConfig, ShippingStatistics
 from schemawire.telemetry.shown import call_labels, current_labels
 from schemawire.telemetry.traces import TraceListener
 from schemawire.telemetry.work_spans import WorkSpans, carried_headers
@@ -18,13 +20,18 @@ __all__ = [
     "History",
     "HistoryConfig",
     "HistoryStatistics",
+    "LineProtocol",
     "LogListener",
     "MetricsListener",
     "OtlpConfig",
     "Point",
+    "RemoteWrite",
     "SamplingConfig",
     "SamplingStatistics",
     "ServerTracing",
+    "Shipper",
+    "ShippingConfig",
+    "ShippingStatistics",
     "Tier",
     "TraceListener",
     "WorkSpans",
