@@ -85,8 +85,9 @@ async def test_name_without_such_records_lists_nothing(server: DnsServer) -> Non
         assert await first(SrvDiscovery("back.test", server=server.address)) == ()
 
 
-async def test_server_that_is_down_is_an_error_in_time(server: DnsServer) -> None:
+async def test_server_that_is_down_is_an_error_in_time(server: DnsServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody answers at the port, and the look-up ends."""
+    monkeypatch.setattr("schemawire.transport.discovery.dns._LIFETIME", 0.3)
     with pytest.raises(ConnectFailed, match=r"back\.test"):
         await first(DnsDiscovery("back.test", 80, server=server.address))
 

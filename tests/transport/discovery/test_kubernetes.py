@@ -1,5 +1,6 @@
 """Places from the Kubernetes API's recorded contract: list, watch, bookmarks, expiry."""
 
+import asyncio
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from tests.transport.discovery.contracts import KubernetesContract, endpoint_sli
 
 from schemawire.errors import BadReply, ConfigurationInvalid, Unauthenticated
 from schemawire.transport.discovery import KubernetesDiscovery, Listing, Place
+from schemawire.transport.discovery.link import SHORTEST_TURN
 
 
 def source_for(contract: KubernetesContract, **options: Any) -> KubernetesDiscovery:
@@ -64,6 +66,19 @@ async def test_ended_and_expired_watches_list_anew() -> None:
         contract.slices = [endpoint_slice("a", "10.0.0.3")]
         contract.send("ERROR", {"kind": "Status", "code": 410, "reason": "Expired"})
         assert urls(await anext(listings)) == ["http://10.0.0.3:8084"]
+
+
+async def test_watches_that_end_at_once_do_not_become_a_storm() -> None:
+    """Between two looks lies a pause, whatever the server does."""
+    contract = KubernetesContract(endpoint_slice("a", "10.0.0.1"))
+    for _ in range(1000):
+        contract.end()
+    async with contract.serving(), aclosing(source_for(contract).watch()) as listings:
+        started = asyncio.get_running_loop().time()
+        for _ in range(4):
+            await anext(listings)
+        assert asyncio.get_running_loop().time() - started >= 3 * SHORTEST_TURN
+    assert len(contract.asked) <= 8
 
 
 async def test_other_errors_of_a_watch_are_raised() -> None:

@@ -50,7 +50,7 @@ class FileDiscovery:
                 raise ConnectFailed(f"{self.name} cannot be read: {error}", fix="Check its path and rights.") from error
             if text is not None:
                 seen = mark
-                yield self._listing(text)
+                yield await asyncio.to_thread(self._listing, text)
             await asyncio.sleep(self.interval)
 
     def _listing(self, text: bytes) -> Listing:

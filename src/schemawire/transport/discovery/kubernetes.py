@@ -1,15 +1,16 @@
 """Places from Kubernetes: the ready endpoints of a service; speaks the EndpointSlice API, list and watch."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from schemawire.errors import AttemptTimeout, BadReply, ConfigurationInvalid
+from schemawire.errors import BadReply, ConfigurationInvalid
 from schemawire.transport.address import parse_addresses
 from schemawire.transport.discovery.consul import url_of
-from schemawire.transport.discovery.link import RegistryLink, require_service
+from schemawire.transport.discovery.link import RegistryLink, require_service, rest
 from schemawire.transport.discovery.place import Listing, Place, listing_of, made_place
 from schemawire.transport.options import TlsConfig
 
@@ -66,15 +67,20 @@ class KubernetesDiscovery:
     async def watch(self) -> AsyncGenerator[Listing, None]:
         """Yield the service's ready endpoints now and after each change; see `Discovery.watch`."""
         link = RegistryLink(self._urls, token_file=self._token_file, tls=self._tls)
-        try:
-            while True:
-                version, slices = await self._list(link)
-                yield self._listing(slices)
-                async with aclosing(self._changes(link, version, slices)) as changes:
-                    async for _ in changes:
-                        yield self._listing(slices)
-        finally:
-            await link.aclose()
+        async with aclosing(link), aclosing(self._followed(link)) as listings:
+            async for listing in listings:
+                yield listing
+
+    async def _followed(self, link: RegistryLink) -> AsyncGenerator[Listing, None]:
+        clock = asyncio.get_running_loop().time
+        while True:
+            began = clock()
+            version, slices = await self._list(link)
+            yield await asyncio.to_thread(self._listing, slices)
+            async with aclosing(self._changes(link, version, slices)) as changes:
+                async for _ in changes:
+                    yield await asyncio.to_thread(self._listing, slices)
+            await rest(began)
 
     async def _list(self, link: RegistryLink) -> tuple[str, dict[str, Any]]:
         reply, _ = await link.ask("GET", f"{self._path}?{urlencode({'labelSelector': self._label})}")
@@ -93,18 +99,16 @@ class KubernetesDiscovery:
             "allowWatchBookmarks": "true",
         }
         messages = link.follow("GET", f"{self._path}?{urlencode(query)}", patience=self._resync + 15.0)
-        try:
-            async with aclosing(messages):
-                async for message in messages:
-                    changed = _apply(slices, message)
-                    if changed is None:
-                        return
-                    if changed:
-                        yield
-        except AttemptTimeout:
-            return
+        async with aclosing(messages):
+            async for message in messages:
+                changed = _apply(slices, message)
+                if changed is None:
+                    return
+                if changed:
+                    yield
 
     def _listing(self, slices: dict[str, Any]) -> Listing:
+        # In a thread: ten thousand endpoints take a seventh of a second, for which no call should wait.
         records = [record for name in sorted(slices) for record in self._places(slices[name])]
         listed = listing_of([record for record in records if isinstance(record, Place)])
         wrong = tuple(record for record in records if isinstance(record, str))

@@ -1,13 +1,21 @@
 """The way to a registry: plain requests without retries, breakers or balancing; knows no registry's language."""
 
+import asyncio
 import json
 import math
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import Any
 
-from schemawire.errors import BadReply, ConfigurationInvalid, ConnectFailed, StreamBroken, Unauthenticated
+from schemawire.errors import (
+    AttemptTimeout,
+    BadReply,
+    ConfigurationInvalid,
+    ConnectFailed,
+    StreamBroken,
+    Unauthenticated,
+)
 from schemawire.framing import NdjsonDecoder
 from schemawire.transport.message import Headers, Request
 from schemawire.transport.options import PoolConfig, TlsConfig
@@ -20,6 +28,9 @@ MAX_REPLY_BYTES = 64 * 1024 * 1024
 MAX_LINE_BYTES = 16 * 1024 * 1024
 CONNECT_TIMEOUT = 5.0
 REPLY_TIMEOUT = 10.0
+SHORTEST_TURN = 0.5
+"""Seconds from one look to the next at least: a registry that ends every watch at once, or a service that changes all
+the time, must not drive us in circles."""
 
 
 class RegistryLink:
@@ -79,16 +90,17 @@ class RegistryLink:
     async def follow(
         self, method: str, target: str, body: object = None, *, patience: float
     ) -> AsyncGenerator[Any, None]:
-        """Yield the JSON values of an endless reply, one a line; see `ask` for the rest."""
+        """Yield the JSON values of an endless reply, one a line, until it ends or is silent for `patience` seconds.
+
+        Raises:
+            ConnectFailed, ConnectionLost, AttemptTimeout, Unauthenticated, BadReply: as in `ask`.
+        """
         reply = await self._open(method, target, body, patience)
         decoder = NdjsonDecoder(max_line_bytes=MAX_LINE_BYTES)
-        try:
-            async with aclosing(reply.chunks()) as chunks:
-                async for chunk in chunks:
-                    for value in _fed(decoder, chunk):
-                        yield value
-        finally:
-            await reply.aclose()
+        async with aclosing(reply), aclosing(_until_silent(reply)) as chunks:
+            async for chunk in chunks:
+                for value in _fed(decoder, chunk):
+                    yield value
 
     async def _open(self, method: str, target: str, body: object, patience: float) -> WireResponse:
         failure: ConnectFailed | None = None
@@ -137,6 +149,13 @@ class RegistryLink:
             await wire.aclose()
 
 
+async def _until_silent(reply: WireResponse) -> AsyncGenerator[bytes, None]:
+    async with aclosing(reply.chunks()) as chunks:
+        with suppress(AttemptTimeout):
+            async for chunk in chunks:
+                yield chunk
+
+
 def _fed(decoder: NdjsonDecoder, chunk: bytes) -> Iterator[Any]:
     try:
         yield from decoder.feed(chunk)
@@ -151,6 +170,11 @@ async def _accepted(reply: WireResponse, url: str) -> WireResponse:
     if reply.status in (401, 403):
         raise Unauthenticated(f"The registry refuses {url} with status {reply.status}", fix="Check its token.")
     raise BadReply(f"The registry answered {url} with status {reply.status}")
+
+
+async def rest(since: float) -> None:
+    """Wait until the turn that began at `since`, on the event loop's clock, has taken `SHORTEST_TURN`."""
+    await asyncio.sleep(since + SHORTEST_TURN - asyncio.get_running_loop().time())
 
 
 def number_in(text: object, what: str) -> int:

@@ -125,15 +125,18 @@ class Watcher:
     async def _follow(self) -> None:
         while self._sink() is not None:
             try:
-                async with aclosing(self._source.watch()) as listings:
-                    async for listing in listings:
-                        if not self.take(listing):
-                            return
-                failure: Exception = NoEndpoint(f"{self._source.name} ended without a reason")
+                await self._take_all()
             except Exception as error:
                 # Whatever a source raises must not end the watch: a silent discovery is a client that grows stale.
-                failure = error
-            await asyncio.sleep(self._note(failure))
+                await asyncio.sleep(self._note(error))
+
+    async def _take_all(self) -> None:
+        """Take every listing over until nobody wants one any more."""
+        async with aclosing(self._source.watch()) as listings:
+            async for listing in listings:
+                if not self.take(listing):
+                    return
+        raise NoEndpoint(f"{self._source.name} ended without a reason")
 
     def take(self, listing: Listing) -> bool:
         """Take a listing over, and return whether anybody still wants one."""
