@@ -274,9 +274,12 @@ class Balance(Standalone):
                 everyone = list(self._states.values())
                 self._usable, self._usable_until, self._panicking = self._find_usable(everyone, now)
             candidates = self._usable
-        if context.excluded or refusals or self._is_available is not None:
-            candidates = self._narrowed(candidates, context, now, refusals)
-        return self._strategy.choose(candidates, context.key, now)
+        if not context.excluded and not refusals:
+            # The usual case, in as few steps as possible: looking at one breaker instead of at all of them.
+            chosen = self._strategy.choose(candidates, context.key, now)
+            if not chosen.refuses(now):
+                return chosen
+        return self._strategy.choose(self._narrowed(candidates, context, now, refusals), context.key, now)
 
     def _find_usable(self, everyone: Sequence[EndpointState], now: float) -> tuple[list[EndpointState], float, bool]:
         """Return the endpoints to choose among, until when that holds, and whether this is panic."""
