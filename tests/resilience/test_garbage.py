@@ -8,11 +8,13 @@ from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
 
+from schemawire.errors import DeadlineExceeded
 from schemawire.resilience import (
     Bulkhead,
     CircuitBreaker,
     CircuitBreakerConfig,
     Deadline,
+    DeadlineConfig,
     Layers,
     Pipeline,
     Retry,
@@ -114,6 +116,26 @@ async def test_an_exhausted_budget_leaves_no_circle() -> None:
         await subject(failing(99, left))
     del caught
     assert [ref() for ref in left] == [None]
+
+
+@pytest.mark.usefixtures("no_collector")
+@virtual_time
+async def test_a_deadline_during_the_retries_leaves_no_circle() -> None:
+    """The errors before the deadline go with the one that tells of it."""
+    left: list[weakref.ref[Broken]] = []
+    first = failing(2, left)
+
+    async def call() -> str:
+        await first()
+        await asyncio.sleep(3600)
+        return "late"
+
+    policy = Pipeline(Layers(deadline=Deadline(DeadlineConfig(total=10.0)), retry=retry(), breaker=patient_breaker()))
+    with pytest.raises(DeadlineExceeded) as caught:
+        await policy(call)
+    assert len(caught.value.attempts) == 2
+    del caught
+    assert [ref() for ref in left] == [None, None]
 
 
 async def _use(pipeline: Pipeline, calls: int) -> None:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from schemawire.errors import CircuitOpen
 from schemawire.events import BreakerChanged, CallRefused, Listener
 from schemawire.resilience.alone import P, Standalone
+from schemawire.resilience.blocks import Blocks
 from schemawire.resilience.breaker_state import (
     BreakerMachine,
     BreakerStateName,
@@ -73,7 +74,7 @@ class CircuitBreaker(Standalone):
         self._judge = judge
         self._draw = draw
         self._listener = listener
-        self._entered: dict[object, list[tuple[Permit, float]]] = {}
+        self._blocks: Blocks[tuple[Permit, float]] = Blocks(name)
         self._admitted = self._refused = self._neutral = 0
 
     @property
@@ -192,18 +193,12 @@ class CircuitBreaker(Standalone):
         """Take a permit for the block, or raise `CircuitOpen`; a block may be entered again within itself."""
         now = asyncio.get_running_loop().time()
         permit = self._admit(now)
-        self._entered.setdefault(asyncio.current_task(), []).append((permit, now))
+        self._blocks.enter((permit, now))
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        task = asyncio.current_task()
-        permits = self._entered.get(task)
-        if permits is None:
-            raise RuntimeError(f"the breaker {self.name!r} was entered in another task; leave it in the same one")
-        permit, started = permits.pop()
-        if not permits:
-            del self._entered[task]
+        permit, started = self._blocks.leave()
         now = asyncio.get_running_loop().time()
         self._settle(permit, Context(deadline=current_deadline()), error, started=started, now=now)
 

@@ -4,11 +4,13 @@ import asyncio
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import TracebackType
 
 from schemawire.errors import LoadShed
 from schemawire.events import CallRefused, Listener
 from schemawire.resilience.alone import Standalone
 from schemawire.resilience.call import Context, Handler, Judge, Judgement, R, RetryClass, is_neutral, judge_exceptions
+from schemawire.resilience.deadline import current_deadline
 from schemawire.resilience.ranges import require_count, require_number, show
 from schemawire.resilience.window import SlidingSum
 
@@ -155,6 +157,25 @@ class Throttle(Standalone):
             return result
 
         return throttled
+
+    async def __aenter__(self) -> None:
+        """Let the block through or shed it, as a call of priority 0; how it ends tells whether it was accepted.
+
+        Raises:
+            LoadShed: the block is shed.
+        """
+        now = asyncio.get_running_loop().time()
+        share = self.probability(now, 0)
+        if share > 0.0 and self._draw() < share:
+            raise self._refusal(now, 0, share)
+        self._passed += 1
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        context = Context(deadline=current_deadline())
+        if error is None or not is_neutral(context, error, asyncio.get_running_loop().time()):
+            self._count(self._judge(context, None, error), 0)
 
     def probability(self, now: float, priority: int = 0) -> float:
         """Return the share of calls of this priority that is shed at `now`."""

@@ -5,11 +5,14 @@ A cancellation by the caller passes through both unchanged.
 
 import asyncio
 import math
+from contextvars import Token
 from dataclasses import dataclass
+from types import TracebackType
 from typing import TypeVar
 
 from schemawire.errors import AttemptTimeout, DeadlineExceeded
 from schemawire.resilience.alone import Standalone
+from schemawire.resilience.blocks import Blocks
 from schemawire.resilience.call import Context, Handler
 from schemawire.resilience.deadline import DEADLINE
 from schemawire.resilience.ranges import require_number, show
@@ -72,6 +75,7 @@ class Deadline(Standalone):
         self.name = name
         self._options = options or DeadlineConfig()
         self._calls = self._timeouts = 0
+        self._blocks: Blocks[tuple[Timer, Token[float], float] | None] = Blocks(name)
 
     @property
     def options(self) -> DeadlineConfig:
@@ -117,16 +121,40 @@ class Deadline(Standalone):
                 if not timer.stop(error):
                     raise
                 self._timeouts += 1
-                raise DeadlineExceeded(
-                    f"The call did not finish within {at - started:.3g} s (attempt {context.attempt} was under way)",
-                    attempts=context.errors,
-                ) from error
+                raise _out_of_time(context, at - started) from error
             finally:
                 DEADLINE.reset(token)
             timer.stop(None)
             return result
 
         return limited
+
+    async def __aenter__(self) -> None:
+        """Hold the block to the deadline, and every call made inside it.
+
+        Raises:
+            DeadlineExceeded: the inherited deadline has passed already.
+        """
+        self._calls += 1
+        loop = asyncio.get_running_loop()
+        now, total = loop.time(), self._options.total
+        at = DEADLINE.get() if total is None else min(DEADLINE.get(), now + total)
+        if at <= now:
+            self._timeouts += 1
+            raise DeadlineExceeded("The deadline had passed before the block began")
+        self._blocks.enter(None if at == math.inf else (Timer(loop, at), DEADLINE.set(at), at - now))
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        held = self._blocks.leave()
+        if held is None:
+            return
+        timer, token, length = held
+        DEADLINE.reset(token)
+        if timer.stop(error):
+            self._timeouts += 1
+            raise DeadlineExceeded(f"The block did not finish within {length:.3g} s") from error
 
     def describe(self) -> str:
         """Return one line that names the policy and its options."""
@@ -149,6 +177,7 @@ class TimeLimiter(Standalone):
         self.name = name
         self._options = options or TimeLimiterConfig()
         self._calls = self._timeouts = 0
+        self._blocks: Blocks[tuple[Timer, Context, float, float | None] | None] = Blocks(name)
 
     @property
     def options(self) -> TimeLimiterConfig:
@@ -195,6 +224,25 @@ class TimeLimiter(Standalone):
 
         return limited
 
+    async def __aenter__(self) -> None:
+        """Hold the block to the time limit, or to the inherited deadline if that comes first."""
+        self._calls += 1
+        loop = asyncio.get_running_loop()
+        context, limit = Context(deadline=DEADLINE.get()), self._options.attempt
+        at = context.deadline if limit is None else min(context.deadline, loop.time() + limit)
+        self._blocks.enter(None if at == math.inf else (Timer(loop, at), context, at, limit))
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        held = self._blocks.leave()
+        if held is None:
+            return
+        timer, context, at, limit = held
+        if timer.stop(error):
+            self._timeouts += 1
+            raise self._expired(context, at, limit) from error
+
     def describe(self) -> str:
         """Return one line that names the policy and its options."""
         return f"{self.name}: {show(self._options)}"
@@ -208,3 +256,13 @@ class TimeLimiter(Standalone):
         if limit is None or at >= context.deadline:
             return DeadlineExceeded(f"Attempt {attempt} reached the deadline of the call", attempts=context.errors)
         return AttemptTimeout(f"Attempt {attempt} did not finish within {limit:g} s", attempts=context.errors)
+
+
+def _out_of_time(context: Context, length: float) -> DeadlineExceeded:
+    """Return the error of a call that ran out of time, and let go of those before it, as `Retry` does at its end."""
+    error = DeadlineExceeded(
+        f"The call did not finish within {length:.3g} s (attempt {context.attempt} was under way)",
+        attempts=context.errors,
+    )
+    context.errors = []
+    return error
