@@ -3,7 +3,8 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-EXTRAS := server,http2,otel,dns
+EXTRAS := server
+TEST_EXTRAS := server,http2,fast,otel,dns
 UV := $(shell command -v uv 2>/dev/null)
 ifeq ($(UV),)
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
@@ -33,7 +34,7 @@ endif
 
 .venv/tools: .venv/run requirements-dev.txt
 	@echo "installing the test tools into .venv"
-	@$(INSTALL) --requirement requirements-dev.txt
+	@$(INSTALL) --editable '.[$(TEST_EXTRAS)]' --requirement requirements-dev.txt
 	@touch $@
 
 demo: .venv/run  ## plain words become stored schemas while the connection is being broken
@@ -54,7 +55,12 @@ check: .venv/tools  ## format, lint, types, house rules, documentation examples
 	@$(BIN)/mypy
 	@$(BIN)/python -m pytest -q tests/test_house.py tests/test_docs.py
 
-bench: .venv/tools  ## ratios against named peers
+.venv/peers: .venv/tools requirements-bench.txt
+	@echo "installing the peers that benchmarks measure against into .venv"
+	@$(INSTALL) --requirement requirements-bench.txt
+	@touch $@
+
+bench: .venv/peers  ## ratios against named peers
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 format: .venv/tools  ## rewrite the sources in the house format
