@@ -6,6 +6,7 @@ them for each call. It knows neither endpoints' health nor retries.
 
 import asyncio
 import hashlib
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -36,6 +37,8 @@ from schemawire.transport.validation import (
 from schemawire.transport.verdict import SAFE_METHODS
 
 _READS = frozenset({"GET", "HEAD"})
+_RESERVE = 0.05
+"""Seconds before its deadline at which a call takes a stale response rather than none."""
 _NEVER_COVERED = (Closed, WrongEventLoop)
 """Refusals that are the caller's own mistake: no stored response hides them."""
 
@@ -151,13 +154,27 @@ class Cache(Standalone):
             own = True
             return await self._fetch(read, inner)
 
+        timer = asyncio.timeout_at(self._latest(read))
         try:
-            response = await self.flight.run(self._key(read.call), fetch)
+            async with timer:
+                response = await self.flight.run(self._key(read.call), fetch)
+        except TimeoutError:
+            if not timer.expired():
+                raise
+            return self._stand_in(read, None)
         except (Failed, Refused) as error:
             if isinstance(error, _NEVER_COVERED) or not self._shelf.may_stand_in(read, unreachable=True):
                 raise
             return self._stand_in(read, None)
         return response if own else cache_status.collapsed(response)
+
+    def _latest(self, read: Read) -> float | None:
+        """Return when to stop waiting for the service, where a stored response can stand in before the deadline."""
+        deadline = read.context.deadline
+        if deadline == math.inf or not self._shelf.may_stand_in(read, unreachable=True):
+            return None
+        left = deadline - asyncio.get_running_loop().time()
+        return deadline - min(_RESERVE, left / 10)
 
     def _key(self, call: Call) -> str:
         """Return what makes two calls equal: all that is sent, and that no write has ended between them."""
@@ -247,6 +264,10 @@ class Cache(Standalone):
         self._counts[outcome] += 1
         if self._listener is not None:
             self._listener.on_event(CacheUsed(name=self.name, outcome=outcome, age=age))
+
+    async def forget(self, target: str) -> int:
+        """Forget what is stored for a target and everything below it, and return how many responses that were."""
+        return await self._shelf.forget(target)
 
     def describe(self) -> str:
         """Return one line that names the policy and its options."""

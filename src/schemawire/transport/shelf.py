@@ -178,6 +178,24 @@ class Shelf:
         for resource in resources:
             self.invalidated += await self.store.drop(resource)
 
+    async def forget(self, target: str) -> int:
+        """Forget a target and everything below it, with any query, and return how many responses were stored.
+
+        Whatever is on its way for them is not stored either.
+        """
+        self.writes += 1
+        resource = self._resource(target)
+        below = (resource,) if resource.endswith("/") else (f"{resource}/", f"{resource}?")
+        for name, reads in self._under_way.items():
+            if name == resource or name.startswith(below):
+                for read in reads:
+                    read.overtaken = True
+        dropped = await self.store.drop(resource)
+        for prefix in below:
+            dropped += await self.store.drop_below(prefix)
+        self.invalidated += dropped
+        return dropped
+
 
 def _selected(records: Sequence[Record], partition: str, headers: Headers) -> Entry | None:
     """Return the latest stored response that may answer a request (RFC 9111 §4.1); what cannot be read is not there."""

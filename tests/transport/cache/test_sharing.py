@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from tests.transport.cache.origin import CUT, Clock, Origin, Reply
 
-from schemawire.errors import CircuitOpen, Closed, ConnectionLost
+from schemawire.errors import CircuitOpen, Closed, ConnectionLost, DeadlineExceeded
 from schemawire.resilience.breaker_state import CircuitBreakerConfig
 from schemawire.transport import CacheConfig, CacheStatistics, Client, Response
 
@@ -217,6 +217,33 @@ async def test_a_failed_refresh_keeps_the_stale_response() -> None:
                     await asyncio.sleep(0)
             assert len(origin.asked) == turn + 2
         assert cache_of(client).hits == 3
+
+
+async def test_a_silent_service_is_covered_just_before_the_deadline() -> None:
+    """A stale response in time is better than none; without one the deadline is exceeded."""
+    clock, gate = Clock(), asyncio.Event()
+    async with Origin(Reply(headers=[("Cache-Control", "max-age=1")])) as origin, client_of(origin, clock) as client:
+        await client.request("GET", "/r")
+        clock.now += 5
+        origin.replies[:] = [Reply(gate=gate)]
+        response = await client.request("GET", "/r", deadline=0.2)
+        assert "stale-if-error" in status_of(response)
+        with pytest.raises(DeadlineExceeded):
+            await client.request("GET", "/unknown", deadline=0.1)
+        assert_idle(client)
+
+
+async def test_what_lies_below_a_path_is_forgotten_together() -> None:
+    """`forget` names a subtree: the path, its queries and everything below it, and no sibling."""
+    async with Origin(Reply(headers=KEPT)) as origin, client_of(origin, Clock()) as client:
+        for path in ("/p", "/p/versions/1", "/p2", "/"):
+            await client.request("GET", path)
+        await client.request("GET", "/p", params={"version": 1})
+        assert await client.forget("/p") == 3
+        assert await client.forget("/p") == 0
+        assert "hit" in status_of(await client.request("GET", "/p2"))
+        assert "uri-miss" in status_of(await client.request("GET", "/p"))
+        assert await client.forget("/") == 3
 
 
 async def test_an_open_breaker_does_not_hide_what_is_stored() -> None:

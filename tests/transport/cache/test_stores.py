@@ -53,6 +53,19 @@ async def test_what_is_put_is_found_until_it_is_dropped(kind: str, tmp_path: Pat
 
 
 @pytest.mark.parametrize("kind", KINDS)
+async def test_resources_with_a_common_beginning_are_dropped_together(kind: str, tmp_path: Path) -> None:
+    """The beginning is taken literally: no wildcard, no sibling."""
+    store = make(kind, tmp_path)
+    for name in ("a/1", "a/2", "a", "ab/1", "%/1", "b"):
+        await store.put(name, record())
+    await store.put("a/1", record("other"))
+    assert await store.drop_below("a/") == 3
+    assert await store.drop_below("%") == 1
+    assert store.statistics().entries == 3
+    await store.aclose()
+
+
+@pytest.mark.parametrize("kind", KINDS)
 async def test_the_least_recently_used_goes_first(kind: str, tmp_path: Path) -> None:
     """A record that was found lately outlives one that was not."""
     size = record(body=b"x" * 1000).size_bytes + 1

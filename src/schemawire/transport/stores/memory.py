@@ -51,6 +51,11 @@ class MemoryStore:
         variants = list(self._resources.get(resource, ())) if variant is None else [variant]
         return sum(self._forget(resource, each) for each in variants)
 
+    async def drop_below(self, prefix: str) -> int:
+        """Forget every resource whose name begins with `prefix`, and return how many records there were."""
+        resources = [resource for resource in self._resources if resource.startswith(prefix)]
+        return sum([await self.drop(resource) for resource in resources])
+
     def _forget(self, resource: str, variant: str) -> bool:
         found = self._records.pop((resource, variant), None)
         if found is None:

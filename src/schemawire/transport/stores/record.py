@@ -69,6 +69,9 @@ class CacheStore(Protocol):
     async def drop(self, resource: str, variant: str | None = None) -> int:
         """Forget one variant of a resource, or all of them, and return how many there were."""
 
+    async def drop_below(self, prefix: str) -> int:
+        """Forget every resource whose name begins with `prefix`, and return how many records there were."""
+
     async def clear(self) -> None:
         """Forget everything."""
 

@@ -118,6 +118,18 @@ class SqliteStore:
             self._measure(connection)
         return found.rowcount
 
+    async def drop_below(self, prefix: str) -> int:
+        """Forget every resource whose name begins with `prefix`, and return how many records there were."""
+        return await self._run(lambda connection: self._dropped_below(connection, prefix), 0)
+
+    def _dropped_below(self, connection: sqlite3.Connection, prefix: str) -> int:
+        with _transaction(connection):
+            found = connection.execute(
+                "DELETE FROM record WHERE resource >= ? AND substr(resource, 1, ?) = ?", (prefix, len(prefix), prefix)
+            )
+        self._measure(connection)
+        return found.rowcount
+
     async def clear(self) -> None:
         """Forget everything."""
         await self._run(self._cleared, None)
