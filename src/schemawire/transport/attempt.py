@@ -41,6 +41,8 @@ class Call:
     patient: bool
     """Whether it goes on being retried until its deadline."""
     started: float
+    timeouts: tuple[float, float] | None = None
+    """Connect and read limits of its own, seconds."""
     sent: int = 0
     """How often it has been sent."""
 
@@ -115,10 +117,9 @@ class Attempt:
         call: Call = context.call
         request, watched = self._request(context, number, added)
         begun = self._now()
+        connect, read = call.timeouts or (self.timeouts.connect, self.timeouts.read)
         try:
-            reply = await self.wire.send(
-                request, connect_timeout=self.timeouts.connect, read_timeout=self.timeouts.read
-            )
+            reply = await self.wire.send(request, connect_timeout=connect, read_timeout=read)
         except Exception:
             if watched is not None and watched.error is not None:
                 # What broke was the caller's own body; the wire's view of it would only hide that.

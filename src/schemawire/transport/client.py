@@ -1,7 +1,7 @@
 """The HTTP client: one call in, one complete response or one typed error out; knows nothing of what is being said."""
 
 from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
@@ -17,7 +17,7 @@ from schemawire.resilience.rate_limit import RateLimitConfig
 from schemawire.resilience.retry import RetryStatistics
 from schemawire.resilience.retry_decision import RetryConfig
 from schemawire.resilience.throttle import ThrottleConfig
-from schemawire.transport.address import Params
+from schemawire.transport.address import Params, target_of
 from schemawire.transport.attempt import Call
 from schemawire.transport.cache import CacheStatistics
 from schemawire.transport.cache_config import CacheConfig
@@ -232,7 +232,22 @@ class Client:
             method, path, self._headers, json=json, body=body, params=params, headers=headers,
             idempotency_key=idempotency_key, patient=retry_until_deadline, streaming=True,
         )  # fmt: skip
-        pattern = self._plan.route_of(method, path, route)
+        async with self._opened(call, path, deadline=deadline, route=route, key=key) as response:
+            yield response
+
+    def stream_call(
+        self, call: Call, *, deadline: float | None = None, route: str = "", key: str = ""
+    ) -> AbstractAsyncContextManager[StreamResponse]:
+        """Open the response of a call that was put together elsewhere; see `stream`."""
+        merged = self._headers.replaced(call.headers) if self._headers else call.headers
+        call = replace(call, headers=merged)
+        return self._opened(call, call.target.partition("?")[0], deadline=deadline, route=route, key=key)
+
+    @asynccontextmanager
+    async def _opened(
+        self, call: Call, path: str, *, deadline: float | None, route: str, key: str
+    ) -> AsyncIterator[StreamResponse]:
+        pattern = self._plan.route_of(call.method, path, route)
         scope = Scope()
         context = self._context(call, deadline, pattern=pattern, scope=scope, key=key)
         route = route or pattern or path
@@ -290,6 +305,20 @@ class Client:
             discovery=None if self._plan.watcher is None else self._plan.watcher.statistics(),
             cache=None if self._plan.cache is None else self._plan.cache.statistics(),
         )
+
+    async def forget(self, path: str) -> int:
+        """Forget the cached responses for a path, with any query, and for every path below it.
+
+        A write through this client does that for its own target; this is for what a write changes elsewhere.
+
+        Args:
+            path: as for `request`.
+
+        Returns:
+            How many responses were stored; 0 without a cache.
+        """
+        cache = self._usable_plan().cache
+        return 0 if cache is None else await cache.forget(target_of(path))
 
     def explain(self) -> str:
         """Return the pipeline as text, outside in, then every option with where it came from, then the routes."""

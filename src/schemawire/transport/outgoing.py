@@ -56,6 +56,34 @@ def call_of(
     )
 
 
+def call_to(method: str, target: str, *, headers: Headers, body: Body, timeouts: tuple[float, float] | None) -> Call:
+    """Return a streaming call whose parts another HTTP client has made.
+
+    Args:
+        method: in capitals.
+        target: path and query, already percent-encoded.
+        headers: all of them.
+        body: what is sent.
+        timeouts: connect and read limits, seconds; `None`: the client's own.
+
+    Raises:
+        ValueError: the method is no word in capitals.
+    """
+    if not _METHOD.fullmatch(method):
+        raise ValueError(f"method {method!r} must be a word in capitals, such as GET")
+    return Call(
+        method=method,
+        target=target,
+        headers=headers,
+        body=body,
+        repeat=repeatability(method, headers, body),
+        streaming=True,
+        patient=False,
+        started=asyncio.get_running_loop().time(),
+        timeouts=timeouts,
+    )
+
+
 def _require_key(key: str) -> str:
     if not _KEY.fullmatch(key):
         raise ValueError(f"idempotency_key={key!r} must be 1 to 255 visible ASCII characters")
