@@ -1,6 +1,7 @@
 """Endpoints of a client: choice, health on one record, groups and zones, coming and going; on virtual time."""
 
 import asyncio
+import gc
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterable
 
@@ -374,6 +375,20 @@ async def test_closed_client_follows_nothing() -> None:
     assert len(asyncio.all_tasks()) == 1
     with pytest.raises(Closed):
         await client.request("GET", "/x")
+
+
+@virtual_time
+async def test_discovery_ends_with_the_client_that_nobody_uses_any_more() -> None:
+    """A client that is dropped without being closed is not kept alive by what it follows."""
+    source = FedDiscovery("http://a:1")
+    client = Client(source, wire=ScriptedWire(then=OK))
+    await ask(client, 1)
+    assert len(asyncio.all_tasks()) == 2
+    del client
+    gc.collect()
+    source.feed("http://b:1")
+    await asyncio.sleep(1.0)
+    assert len(asyncio.all_tasks()) == 1
 
 
 def test_discovery_begins_anew_on_another_event_loop() -> None:

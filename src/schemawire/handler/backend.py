@@ -44,7 +44,7 @@ class Backend:
 
     def __init__(self, client: Client, base_url: str) -> None:
         self.client = client
-        self._base_url = base_url.split(",")[0].rstrip("/")
+        self._base_url = base_url.split(",")[0].partition("#")[0].rstrip("/")
 
     def url(self, path: str) -> str:
         """Return the whole address of a path, at the first endpoint."""

@@ -284,7 +284,9 @@ def _address_issues(settings: ClientSettings) -> list[ConfigurationIssue]:
 
 def _is_private(address: str) -> bool:
     parts = urlsplit(address)
-    return parts.scheme != "http" or parts.hostname in _LOOPBACK
+    # The schemes of a registry speak of the way to it; those of the DNS speak of the endpoints.
+    scheme = parts.scheme.removeprefix("dns+").removeprefix("srv+")
+    return scheme != "http" or parts.hostname in _LOOPBACK
 
 
 def _environment_issues(settings: ClientSettings) -> list[ConfigurationIssue]:

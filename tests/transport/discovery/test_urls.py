@@ -39,7 +39,7 @@ def test_scheme_names_the_source(address: str, kind: type, name: str) -> None:
     assert type(source) is kind
     assert source.name == name
     assert discovery_of(source) is source
-    assert ClientSettings(backend_service_url=address).endpoints[0].startswith(address[:6])
+    assert type(discovery_of(ClientSettings(backend_service_url=address).endpoints)) is kind
 
 
 @pytest.mark.parametrize(
@@ -93,3 +93,20 @@ def test_missing_authority_file_is_refused_at_once(tmp_path: Path) -> None:
     """A TLS file that is not there would fail on every look; the client says so when it is made."""
     with pytest.raises(ConfigurationInvalid, match="TLS"):
         Client(f"etcd+https://e1:2379/a?ca_file={tmp_path / 'none.pem'}")
+
+
+@pytest.mark.parametrize(
+    ("address", "warns"),
+    [
+        ("dns+http://back.example", True),
+        ("srv+http://_http._tcp.back.example", True),
+        ("srv+https://_http._tcp.back.example", False),
+        ("http://back.example#weight=2", True),
+        ("https://back.example#weight=2", False),
+        ("dns+http://localhost", False),
+    ],
+)
+def test_key_on_an_open_way_is_warned_of(address: str, warns: bool) -> None:
+    """A discovery hides from nobody that the key travels unencrypted."""
+    issues = ClientSettings(backend_service_url=address, backend_api_key="k").issues()
+    assert any("unencrypted" in issue.message for issue in issues) == warns
