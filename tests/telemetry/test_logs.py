@@ -16,7 +16,10 @@ from schemawire.events import (
     BreakerChanged,
     CallFinished,
     CallRefused,
+    DiscoveryFailed,
     EndpointEjected,
+    EndpointHealthChanged,
+    EndpointsChanged,
     Event,
     FallbackUsed,
     FaultInjected,
@@ -106,6 +109,10 @@ EVERY_EVENT = [
     (FallbackUsed(name="f", error=None), "info"),
     (EndpointEjected(name="b", endpoint="http://a", ejected_for=30.0, reason="outlier"), "warning"),
     (FaultInjected(name="chaos", kind="fault"), "info"),
+    (EndpointsChanged(name="etcd:/a", added=("http://a",), removed=(), total=3), "info"),
+    (DiscoveryFailed(name="etcd:/a", reason="down", kept=3, retry_in=0.5), "warning"),
+    (EndpointHealthChanged(name="health checks", endpoint="http://a", healthy=False, reason="status 503"), "warning"),
+    (EndpointHealthChanged(name="health checks", endpoint="http://a", healthy=True, reason="good"), "info"),
     (Event(name="new"), "debug"),
 ]
 

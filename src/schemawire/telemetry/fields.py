@@ -5,7 +5,10 @@ from schemawire.events import (
     BreakerChanged,
     CallFinished,
     CallRefused,
+    DiscoveryFailed,
     EndpointEjected,
+    EndpointHealthChanged,
+    EndpointsChanged,
     Event,
     FallbackUsed,
     FaultInjected,
@@ -28,6 +31,9 @@ _WORDS: dict[type[Event], str] = {
     HedgeStarted: "hedge started",
     FallbackUsed: "fallback used",
     EndpointEjected: "endpoint ejected",
+    EndpointsChanged: "endpoints changed",
+    EndpointHealthChanged: "endpoint health changed",
+    DiscoveryFailed: "discovery failed",
     FaultInjected: "fault injected",
 }
 
@@ -71,6 +77,13 @@ def _particulars(event: Event) -> _Loose:
         case EndpointEjected():
             ejected = _ms(event.ejected_for)
             return {"endpoint": shown_endpoint(event.endpoint), "ejectedForMs": ejected, "reason": event.reason}
+        case EndpointsChanged():
+            return {"added": len(event.added), "removed": len(event.removed), "total": event.total}
+        case EndpointHealthChanged():
+            healthy = "yes" if event.healthy else "no"
+            return {"endpoint": shown_endpoint(event.endpoint), "healthy": healthy, "reason": shown(event.reason)}
+        case DiscoveryFailed():
+            return {"reason": shown(event.reason), "kept": event.kept, "retryInMs": _ms(event.retry_in)}
         case FaultInjected():
             return {"kind": event.kind}
         case _:

@@ -17,7 +17,10 @@ from schemawire.errors import ConfigurationInvalid
 from schemawire.events import (
     BreakerChanged,
     CallFinished,
+    DiscoveryFailed,
     EndpointEjected,
+    EndpointHealthChanged,
+    EndpointsChanged,
     Event,
     FallbackUsed,
     FaultInjected,
@@ -100,8 +103,12 @@ def level_of(event: Event) -> int:
             return logging.WARNING if event.outcome in _BAD_OUTCOMES else logging.INFO
         case BreakerChanged():
             return logging.WARNING if event.after.lower() in _ALARMING else logging.INFO
-        case EndpointEjected():
+        case EndpointEjected() | DiscoveryFailed():
             return logging.WARNING
+        case EndpointHealthChanged():
+            return logging.INFO if event.healthy else logging.WARNING
+        case EndpointsChanged():
+            return logging.INFO
         case FallbackUsed() | FaultInjected():
             return logging.INFO
         case _:
