@@ -141,7 +141,8 @@ class Cache(Standalone):
         now = asyncio.get_running_loop().time()
         context = read.context.fork()
         context.deadline = now + (read.context.deadline - read.call.started)
-        context.call = replace(read.call, started=now, method="GET", sent=0)
+        headers = unconditional(read.call.headers)
+        context.call = replace(read.call, started=now, method="GET", headers=headers, sent=0)
         again = Read(context, read.resource, read.partition, read.wanted)
         again.entry, again.reason = read.entry, "stale"
         await self.flight.run(self._key(again.call), lambda: self._fetch(again, inner))

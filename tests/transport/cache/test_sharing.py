@@ -188,6 +188,18 @@ async def test_after_its_grace_a_stale_response_is_validated() -> None:
         assert cache_of(client).refreshing == 0
 
 
+async def test_a_refresh_asks_without_the_callers_own_condition() -> None:
+    """A caller's `If-None-Match` says what the caller has, not what is stored."""
+    clock, reply = Clock(), Reply(headers=[("Cache-Control", "max-age=1, stale-while-revalidate=60")])
+    async with Origin(reply) as origin, client_of(origin, clock) as client:
+        await client.request("GET", "/r")
+        clock.now += 10
+        origin.arrived.clear()
+        await client.request("GET", "/r", headers={"If-None-Match": '"mine"'})
+        await origin.arrived.wait()
+        assert "if-none-match" not in origin.asked[-1].headers
+
+
 async def test_closing_ends_refreshes() -> None:
     """A refresh is owned: `aclose` cancels it and leaves no task behind."""
     clock, gate = Clock(), asyncio.Event()
