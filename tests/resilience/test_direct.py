@@ -1,7 +1,7 @@
 """The short way of a decorated call does what the long way through a context does, whatever happens to the call."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -182,3 +182,25 @@ async def test_a_shut_gate_is_not_looked_at_without_end() -> None:
         async with within(1.0):
             await patient(refused)
     assert 100 < looks <= 1_000
+
+
+@pytest.mark.parametrize("style", [called, decorated])
+@virtual_time
+async def test_each_outcome_is_judged_once(style: Style) -> None:
+    """A judge may be costly, or count: it hears of every attempt exactly once, good or bad."""
+    judged: list[object] = []
+
+    def judge(context: Context, result: object, error: BaseException | None) -> Judgement:
+        judged.append(result or type(error))
+        return Judgement(retry=None if result == "good" else RetryClass.TRANSIENT)
+
+    outcomes: Iterator[str | Exception] = iter(["bad", ConnectionError(), "good"])
+
+    async def call() -> str:
+        outcome = next(outcomes)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    assert await style(Retry(judge=judge), call) == "good"
+    assert judged == ["bad", ConnectionError, "good"]

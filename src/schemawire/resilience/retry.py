@@ -114,9 +114,9 @@ class Retry(Standalone):
                 judgement = judge(context, result, None)
                 if judgement.retry is None and not judgement.unsent:
                     return result
-                return await self._go_on(context, inner, result, None)
+                return await self._go_on(context, inner, judgement, result=result)
             try:
-                return await self._go_on(context, inner, None, failure)
+                return await self._go_on(context, inner, judge(context, None, failure), error=failure)
             finally:
                 del failure  # as at the end of `_go_on`
 
@@ -145,7 +145,7 @@ class Retry(Standalone):
             try:
                 context = Context(deadline=current_deadline(), call=(args, kwargs))
                 context.deposited = True
-                return await self._go_on(context, again, None, failure)
+                return await self._go_on(context, again, judge_exceptions(context, None, failure), error=failure)
             finally:
                 del failure  # as at the end of `_go_on`
 
@@ -165,15 +165,19 @@ class Retry(Standalone):
             given_up=dict(self._given_up),
         )
 
-    async def _go_on(self, context: Context, inner: Handler[R], result: Any, error: Exception | None) -> R:
+    async def _go_on(
+        self,
+        context: Context,
+        inner: Handler[R],
+        judgement: Judgement,
+        *,
+        result: Any = None,
+        error: Exception | None = None,
+    ) -> R:
         """Follow a first attempt that gave `result` or `error`, until one is good or no further one may be made."""
         patient = self._until_deadline is not None and self._until_deadline(context)
         progress = Progress(deadline=context.deadline, patient=patient)
         while True:
-            judgement = self._judge(context, result, error)
-            if error is None and judgement.retry is None and not judgement.unsent:
-                self._recovered += not judgement.failed
-                break
             stop = await self._await_turn(context, judgement, progress, result=result, error=error)
             if stop is not None:
                 break
@@ -182,6 +186,10 @@ class Retry(Standalone):
                 result = await inner(context)
             except Exception as failure:
                 error = failure
+            judgement = self._judge(context, result, error)
+            if error is None and judgement.retry is None and not judgement.unsent:
+                self._recovered += not judgement.failed
+                break
         if error is None or stop is None:
             _forget(context)
             return result  # type: ignore[no-any-return]  # given by `inner`, or by the attempt before
