@@ -17,7 +17,7 @@ from schemawire.resilience import (
     OutlierConfig,
     RetryConfig,
 )
-from schemawire.testing import virtual_time
+from schemawire.testing import cancel_at_every_await, virtual_time
 from schemawire.testing.scripted_wire import Reply, ScriptedWire
 from schemawire.transport import Client, DiscoveryConfig, EndpointStatistics, Listing, Place, Request
 
@@ -419,6 +419,44 @@ async def test_name_that_was_looked_up_is_what_the_request_asks_for() -> None:
     await client.request("GET", "/x", headers={"Host": "mine.example"})
     assert [sent.request.headers["Host"] for sent in wire.sent] == ["back.example:80", "mine.example"]
     await client.aclose()
+
+
+class ChangingDiscovery:
+    """Names one endpoint after a while, and another one instead while calls to the first are under way."""
+
+    name = "changing"
+
+    async def watch(self) -> AsyncGenerator[Listing, None]:
+        await asyncio.sleep(0.05)
+        yield Listing(places=(Place(url="http://old:1"),))
+        await asyncio.sleep(0.05)
+        yield Listing(places=(Place(url="http://new:1"),))
+        await asyncio.Event().wait()
+
+
+def changing_client() -> Client:
+    wire = ScriptedWire(BUSY, then=Reply(delay=0.1, chunks=(b"ok",), chunk_delay=0.1))
+    return Client(ChangingDiscovery(), wire=wire)
+
+
+async def calls_across_a_change(client: Client) -> None:
+    try:
+        await asyncio.gather(*(client.request("GET", "/x") for _ in range(3)))
+        await client.request("GET", "/x")
+    finally:
+        await client.aclose()
+
+
+def nothing_is_held(client: Client) -> None:
+    statistics = client.statistics()
+    assert statistics.calls.in_flight == statistics.wire.in_flight == 0
+    assert not any(each.in_flight or each.is_draining for each in statistics.endpoints)
+
+
+def test_call_cancelled_anywhere_across_a_change_leaves_nothing_behind() -> None:
+    """While it waits for the first listing, or while its endpoint drains: every count goes back to zero."""
+    report = cancel_at_every_await(changing_client, calls_across_a_change, check=nothing_is_held)
+    assert report.cancelled > 5
 
 
 @pytest.mark.parametrize("drop", [lambda urls: urls[1:], lambda urls: urls[:1], lambda urls: urls])
