@@ -25,9 +25,9 @@ async def test_replies_are_forgotten_after_their_time(tmp_path: Path) -> None:
     await store.start()
     try:
         await store.write(lambda conn: store_reply(conn, SCOPE, b"h" * 32, REPLY, now=1_000.0))
-        assert await store.write(lambda conn: sweep(conn, now=1_000.0 + REPLY_RETENTION - 1)) == 0
+        assert await sweep(store, 1_000.0 + REPLY_RETENTION - 1) == 0
         assert await store.read(lambda conn: find_reply(conn, SCOPE, b"h" * 32)) == REPLY
-        assert await store.write(lambda conn: sweep(conn, now=1_000.0 + REPLY_RETENTION + 1)) == 1
+        assert await sweep(store, 1_000.0 + REPLY_RETENTION + 1) == 1
         assert await store.read(lambda conn: find_reply(conn, SCOPE, b"h" * 32)) is None
         assert OPERATION_RETENTION >= REPLY_RETENTION  # a replayed promise still leads to a status
     finally:

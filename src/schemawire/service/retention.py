@@ -1,34 +1,45 @@
-"""Forgetting what has been kept long enough: replies under idempotency keys, and finished operations."""
+"""Forgetting what has been kept long enough: replies under idempotency keys, and finished operations.
+
+In portions, so that other writes get their turn in between.
+"""
 
 import asyncio
 import time
+from collections.abc import Callable
 from functools import partial
 
 from sqlalchemy import Connection
 
 from schemawire.service.logs import log
 from schemawire.service.store import Store, StoreError, sweep_operations, sweep_replies
+from schemawire.service.store.portions import PORTION
 
 INTERVAL = 600.0
 """Seconds between two sweeps."""
 
 
-def sweep(conn: Connection, *, now: float) -> int:
-    """Forget what is over its time, and return how many rows that were."""
-    return sweep_replies(conn, now=now) + sweep_operations(conn, now=now)
+async def sweep(store: Store, now: float) -> int:
+    """Forget everything that is over its time, and return how many rows that were.
 
-
-async def keep_swept(store: Store) -> None:
-    """Sweep at once and then now and again, until cancelled; a store that cannot do it now is asked again later.
-
-    *Cancelled:* a sweep that has begun is committed or undone as a whole.
+    *Cancelled:* a portion that has begun is deleted or kept as a whole.
     """
+    total = 0
+    for forget in (sweep_replies, sweep_operations):
+        work: Callable[[Connection], int] = partial(forget, now=now)
+        while (count := await store.write(work)) >= PORTION:
+            total += count
+        total += count
+    return total
+
+
+async def keep_swept(store: Store, *, clock: Callable[[], float] = time.time, interval: float = INTERVAL) -> None:
+    """Sweep at once and then every `interval` seconds, until cancelled; what cannot be swept is tried again then."""
     while True:
         try:
-            forgotten = await store.write(partial(sweep, now=time.time()))
+            forgotten = await sweep(store, clock())
         except StoreError as error:
             log.warning("nothing could be swept", code=error.code, reason=error.message)
         else:
             if forgotten:
                 log.info("swept", rows=forgotten)
-        await asyncio.sleep(INTERVAL)
+        await asyncio.sleep(interval)

@@ -49,8 +49,7 @@ async def submit(backend: Backend, write: WriteRequest, wanted: SubmitRequest) -
     operation = _operation_of(write, wanted)
 
     def work(conn: Connection) -> Answer:
-        repository.add_operation(conn, operation)
-        return _accepted(operation)
+        return _accepted(repository.add_operation(conn, operation))
 
     answer = await write_once(backend, write, work)
     backend.dispatcher.wake()

@@ -35,8 +35,8 @@ ROOT = Path(__file__).parents[3]
 QUICK = DispatchOptions(concurrency=2, lease=30.0, poll_interval=0.05, backoff=Backoff(first=0.001, most=0.01))
 
 
-def new(**more: Any) -> Operation:
-    return new_operation("p", "batch", {"entity": "A"}, now=time.time(), **more)
+def new(project_id: str = "p", **more: Any) -> Operation:
+    return new_operation(project_id, "batch", {"entity": "A"}, now=time.time(), **more)
 
 
 async def submit(store: SqliteStore, *operations: Operation) -> None:
@@ -166,7 +166,7 @@ async def test_no_more_run_at_once_than_allowed(store: SqliteStore) -> None:
         await asyncio.sleep(0)
         running.discard(execution.operation.operation_id)
 
-    operations = [new(priority=number % 3) for number in range(12)]
+    operations = [new(f"p{number}", priority=number % 3) for number in range(12)]
     await submit(store, *operations)
     async with dispatching(store, watch) as dispatcher:
         for operation in operations:
@@ -174,6 +174,49 @@ async def test_no_more_run_at_once_than_allowed(store: SqliteStore) -> None:
     assert most <= 2
     assert order == sorted(order, reverse=True)
     assert dispatcher.statistics().succeeded == 12
+
+
+async def test_operations_of_one_project_are_done_one_at_a_time_in_order(store: SqliteStore) -> None:
+    """Submission decides, whatever the clock or the importance; one that is tried again holds up those behind it."""
+    running: dict[str, int] = {}
+    order: dict[str, list[int]] = {"a": [], "b": []}
+
+    async def watch(execution: Execution) -> None:
+        operation = execution.operation
+        assert operation.project_id not in running
+        running[operation.project_id] = int(str(operation.payload["number"]))
+        await asyncio.sleep(0)
+        number = running.pop(operation.project_id)
+        if number == 2 and operation.attempts < 3:
+            raise ServerFailed
+        order[operation.project_id].append(number)
+
+    operations = [
+        new_operation(project_id, "batch", {"number": number}, now=1_000.0 - number, priority=number % 3)
+        for number in range(6)
+        for project_id in ("a", "b")
+    ]
+    await submit(store, *operations)
+    async with dispatching(store, watch):
+        for operation in operations:
+            await until(store, operation, is_finished)
+    assert order == {"a": list(range(6)), "b": list(range(6))}
+
+
+async def test_what_waits_behind_a_cancelled_operation_begins(store: SqliteStore) -> None:
+    """Cancelling the first of a project lets the next one go at once."""
+
+    async def begin(execution: Execution) -> None:
+        if execution.operation.operation_id == first.operation_id:
+            await asyncio.Event().wait()
+
+    first, second = new(), new()
+    await submit(store, first, second)
+    async with dispatching(store, begin, DispatchOptions(poll_interval=3600)) as dispatcher:
+        await until(store, first, lambda operation: operation.state is OperationState.RUNNING)
+        assert (await status(store, second)).state is OperationState.QUEUED
+        await dispatcher.cancel(first.operation_id)
+        assert (await until(store, second, is_finished)).state is OperationState.SUCCEEDED
 
 
 async def test_a_cancelled_operation_can_commit_nothing(store: SqliteStore) -> None:

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Connection
 from tests.service.store.samples import create, edit
 
-from schemawire.service.dispatch.sweeping import sweep
+from schemawire.service.retention import sweep
 from schemawire.service.store import (
     DuplicateInFlight,
     IdempotencyScope,

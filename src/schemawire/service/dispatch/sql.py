@@ -16,7 +16,6 @@ from sqlalchemy import Connection
 
 from schemawire.errors import SchemawireError
 from schemawire.service.dispatch.execution import Execute, Execution
-from schemawire.service.dispatch.sweeping import sweep_regularly
 from schemawire.service.logs import log
 from schemawire.service.operations import Backoff, Operation, OperationState, cancel, fail, release
 from schemawire.service.store.operations import (
@@ -179,6 +178,7 @@ class SqlDispatcher:
         """
         cancelled = await self._store.write(partial(cancel_operation, operation_id=operation_id, now=self._clock()))
         self.interrupt(operation_id)
+        self.wake()  # what waited behind it may begin
         return cancelled
 
     def interrupt(self, operation_id: str) -> None:
@@ -195,7 +195,6 @@ class SqlDispatcher:
 
     async def _run(self) -> None:
         async with asyncio.TaskGroup() as workers:
-            sweeping = workers.create_task(sweep_regularly(self._store, self._clock), name="schemawire-sweeping")
             while not self._is_stopping:
                 self._wake.clear()
                 try:
@@ -208,7 +207,6 @@ class SqlDispatcher:
                     self._begin(operation, workers)
                 if not claimed:
                     await self._rest(wait)
-            sweeping.cancel()
 
     async def _look(self) -> tuple[list[Operation], float]:
         """Return newly claimed operations, and how long to rest if there are none."""

@@ -1,9 +1,11 @@
 """Durable operations as rows; the legal steps are decided in `service.operations`, here they are only kept."""
 
 import json
+import math
+from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, insert, or_, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, case, func, insert, or_, select, update
 
 from schemawire.service.operations import Operation, OperationState, claim, expire, is_claimable
 from schemawire.service.store.portions import delete_oldest
@@ -14,7 +16,28 @@ RETENTION = 7 * 24 * 3600.0
 """Seconds for which a finished operation is kept."""
 
 _JSON = ("payload", "result", "error")
+_ADD = insert(operations)
+_LAST = (
+    select(operations.c.created_at)
+    .where(operations.c.project_id == bindparam("p"), operations.c.finished_at.is_(None))
+    .order_by(operations.c.created_at.desc())
+    .limit(1)
+)
+_FIRSTS = (
+    select(operations.c.project_id, func.min(operations.c.created_at).label("created_at"))
+    .where(operations.c.finished_at.is_(None))
+    .group_by(operations.c.project_id)
+    .subquery("firsts")
+)
+_IS_FIRST = and_(
+    operations.c.finished_at.is_(None),
+    operations.c.project_id == _FIRSTS.c.project_id,
+    operations.c.created_at == _FIRSTS.c.created_at,
+)
+"""Nothing that was submitted earlier for the same project is unfinished."""
 _QUEUED, _RUNNING = OperationState.QUEUED.value, OperationState.RUNNING.value
+_DUE = case((operations.c.state == _QUEUED, operations.c.available_at), else_=operations.c.lease_expires_at)
+_NEXT_DUE = select(func.min(_DUE)).select_from(operations.join(_FIRSTS, _IS_FIRST))
 
 
 def to_operation(row: Row[Any]) -> Operation:
@@ -32,9 +55,16 @@ def _to_values(operation: Operation) -> dict[str, Any]:
     return {**values, "state": operation.state.value}
 
 
-def add_operation(conn: Connection, operation: Operation) -> None:
-    """Store a new operation."""
-    conn.execute(insert(operations).values(**_to_values(operation)))
+def add_operation(conn: Connection, operation: Operation) -> Operation:
+    """Store a new operation behind every other one of its project, and return it as it is stored.
+
+    A clock that was set back must not let it overtake, so it is made later than the last one where it has to be.
+    """
+    last = conn.execute(_LAST, {"p": operation.project_id}).scalar_one_or_none()
+    if last is not None and operation.created_at <= last:
+        operation = replace(operation, created_at=math.nextafter(last, math.inf))
+    conn.execute(_ADD, _to_values(operation))
+    return operation
 
 
 def find_operation(conn: Connection, operation_id: str) -> Operation | None:
@@ -102,16 +132,19 @@ def list_operations(
 def claim_due(conn: Connection, owner: str, *, now: float, lease: float, limit: int) -> list[Operation]:
     """Take up to `limit` operations that wait and are due, or whose worker's lease has run out, for `owner`.
 
-    The most important first, then the oldest. One whose worker died on its last attempt is parked on the way.
+    Operations of one project are done one at a time in the order of their submission: one that waits for its next
+    attempt holds up those behind it. Among projects the most important operation goes first, then the oldest. One
+    whose worker died on its last attempt is parked on the way.
     """
     waiting = and_(operations.c.state == _QUEUED, operations.c.available_at <= now)
     abandoned = and_(operations.c.state == _RUNNING, operations.c.lease_expires_at <= now)
     query = (
         select(operations)
+        .join(_FIRSTS, _IS_FIRST)
         .where(or_(waiting, abandoned))
         .order_by(operations.c.priority.desc(), operations.c.available_at, operations.c.operation_id)
         .limit(limit)
-        .with_for_update(skip_locked=True)
+        .with_for_update(of=operations, skip_locked=True)
     )
     taken: list[Operation] = []
     for row in conn.execute(query).all():
@@ -147,13 +180,8 @@ def require_lease(conn: Connection, operation_id: str, owner: str) -> Operation:
 
 def next_due(conn: Connection) -> float | None:
     """Return when the next operation can be claimed at the earliest, or `None` if there is nothing to wait for."""
-    queued = select(operations.c.available_at).where(operations.c.state == _QUEUED)
-    running = select(operations.c.lease_expires_at).where(operations.c.state == _RUNNING)
-    times = [
-        conn.execute(queued.order_by(operations.c.available_at).limit(1)).scalar_one_or_none(),
-        conn.execute(running.order_by(operations.c.lease_expires_at).limit(1)).scalar_one_or_none(),
-    ]
-    return min((time for time in times if time is not None), default=None)
+    earliest: float | None = conn.execute(_NEXT_DUE).scalar_one()
+    return earliest
 
 
 def sweep_operations(conn: Connection, *, now: float, keep: float = RETENTION) -> int:

@@ -162,6 +162,13 @@ operations = Table(
     Index(None, "state", "available_at"),
     Index(None, "finished_at"),
 )
+Index(
+    "ix_operations_unfinished",
+    operations.c.project_id,
+    operations.c.created_at,
+    sqlite_where=operations.c.finished_at.is_(None),
+    postgresql_where=operations.c.finished_at.is_(None),
+)
 
 keys = Table(
     "keys",
