@@ -112,6 +112,7 @@ class SqliteStore:
     def _open_file(self) -> "_OpenFile":
         lock = _FileLock(self.path)
         try:
+            _make_private(self.path)
             return _OpenFile(self.path, self._options, lock, self._clock())
         except BaseException:
             lock.release()
@@ -175,6 +176,14 @@ class SqliteStore:
             active_reads=self._active_reads,
             is_open=self._open is not None,
         )
+
+
+def _make_private(path: Path) -> None:
+    """Make the file, if it is missing, for its owner alone; SQLite gives the files beside it the same mode."""
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        raise StoreUnavailable(f"{str(path)!r} cannot be opened: {error.strerror}") from error
 
 
 class _FileLock:
