@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 from tests.transport.servers import head, http
 
-from schemawire.errors import ConfigurationInvalid, ConnectFailed
+from schemawire.errors import BadReply, ConfigurationInvalid, ConnectFailed
 from schemawire.resilience import RetryConfig
 from schemawire.transport import Client, TlsConfig
+from schemawire.transport.discovery import discovery_of
 
 NO_RETRY = RetryConfig(max_retries=0, transparent_retries=0)
 
@@ -101,3 +102,15 @@ async def test_missing_file_is_a_mistake_in_the_options(wire: str, tmp_path: Pat
         with pytest.raises(ConfigurationInvalid, match=r"nothing\.pem"):
             await client.request("GET", "/")
         assert client.statistics().endpoints[0].failures == 0
+
+
+async def test_registry_is_held_to_its_authority(papers: Path) -> None:
+    """A discovery sends its token only to whom it trusts: a named authority is enough, none is not."""
+    (papers / "token").write_text("secret")
+    rest = f"/prod/back?token_file={papers / 'token'}"
+    async with secure_server(papers) as url:
+        with pytest.raises(ConnectFailed, match=r"(?i)certificate"):
+            await anext(discovery_of(f"k8s+{url}{rest}").watch())
+        # It was reached, and what this server says is no list.
+        with pytest.raises(BadReply, match="private"):
+            await anext(discovery_of(f"k8s+{url}{rest}&ca_file={papers / 'certificate.pem'}").watch())
