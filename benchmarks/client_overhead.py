@@ -42,10 +42,11 @@ asyncio.run(main())
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Round:
-    """One round: requests per second, CPU microseconds per request, and the slowest in a hundred, milliseconds."""
+    """One round: requests per second, CPU microseconds per request, the median and the slowest in a hundred, ms."""
 
     rate: float
     cpu: float
+    p50: float
     p99: float
     fairness: float
     """Requests of the least served task as a share of those of the most served one."""
@@ -75,6 +76,7 @@ async def measure(call: Callable[[], Awaitable[None]], concurrency: int, seconds
     return Round(
         rate=len(waits) / took,
         cpu=cpu / len(waits) * 1e6,
+        p50=statistics.median(waits) * 1e3,
         p99=statistics.quantiles(waits, n=100)[98] * 1e3,
         fairness=min(served) / max(served),
     )
