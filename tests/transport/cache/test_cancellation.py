@@ -6,7 +6,7 @@ from collections.abc import Callable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemawire.testing import Reply, ScriptedWire, run_virtual, settle
+from schemawire.testing import Reply, ScriptedWire, cancel_at_every_await, run_virtual, settle
 from schemawire.transport import CacheConfig, Client, Request
 
 Actions = st.lists(
@@ -74,6 +74,39 @@ def test_random_cancellation_leaves_every_gauge_at_zero(actions: list[tuple[str,
             assert statistics.wire.in_flight == 0
 
     run_virtual(run())
+
+
+def make() -> Client:
+    """A client whose cache has something to do at each turn: store, validate, refresh, share."""
+    control = "max-age=1, stale-while-revalidate=1, stale-if-error=60"
+    reply = Reply(headers=[("Cache-Control", control), ("ETag", '"x"')], chunks=(b"a",), delay=0.1, chunk_delay=0.1)
+    options = CacheConfig(clock=wall(asyncio.get_running_loop().time))
+    return Client("http://service", wire=ScriptedWire(then=reply), cache=options)
+
+
+async def every_path(client: Client) -> None:
+    """Share a cold read, be answered stale with a refresh, validate, and share a keyed write."""
+    await asyncio.gather(*(client.request("GET", "/") for _ in range(3)))
+    await asyncio.sleep(1.5)
+    await client.request("GET", "/")
+    await asyncio.sleep(5)
+    await asyncio.gather(client.request("GET", "/"), client.request("HEAD", "/"))
+    await asyncio.gather(*(client.request("POST", "/", idempotency_key="k") for _ in range(2)))
+
+
+def nothing_is_held(client: Client) -> None:
+    """Nothing flies, waits, refreshes or is in flight."""
+    statistics = client.statistics()
+    assert statistics.cache is not None
+    assert (statistics.cache.flight.flying, statistics.cache.flight.waiting) == (0, 0)
+    assert (statistics.cache.refreshing, statistics.calls.in_flight, statistics.wire.in_flight) == (0, 0, 0)
+    assert statistics.cache.store.entries <= 1
+
+
+def test_cancellation_at_every_await_leaves_nothing_behind() -> None:
+    """Wherever a caller is cancelled, in its own task or in a shared one, every gauge returns to zero."""
+    report = cancel_at_every_await(make, every_path, check=nothing_is_held)
+    assert report.cancelled > 20
 
 
 def wall(clock: Callable[[], float]) -> Callable[[], float]:
