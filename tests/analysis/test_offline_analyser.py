@@ -269,3 +269,20 @@ def test_a_unit_makes_a_number() -> None:
     assert file is not None
     fields = {field.name: (field.type, field.unit) for field in file.fields if field.unit}
     assert fields == {"size": ("bigint", "bytes"), "weight": ("decimal", "kg")}
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "name"),
+    [
+        ("Two bookings must not overlap. A booking has a start date.", "text", "bookingsMustNotOverlap"),
+        ("Only an admin may delete posts. Users write posts.", "authorization", "adminMayDeletePosts"),
+        ("A user cannot follow a blocked user. Users follow users.", "text", "userCannotFollowUser"),
+    ],
+)
+def test_what_is_forbidden_or_reserved_becomes_a_rule(text: str, kind: str, name: str) -> None:
+    """A sentence that forbids or reserves something is kept as a rule that quotes it."""
+    [rule] = ANALYSER.analyze_text(text).schema.rules
+    assert rule.kind == kind
+    assert rule.message == text.split(". ")[0] + "."
+    assert rule.evidence[0].text == rule.message
+    assert rule.name == name

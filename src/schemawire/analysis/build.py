@@ -9,9 +9,9 @@ from typing import Any
 from schemawire.analysis.analyser import AnalysisOptions
 from schemawire.analysis.defaults import infer_fields, infer_links
 from schemawire.analysis.drafting import EntityDraft, FieldDraft, LinkDraft, SchemaDraft
-from schemawire.analysis.facts import Fact, KindFact, NameFact, Source
+from schemawire.analysis.facts import Fact, KindFact, NameFact, RuleFact, Source
 from schemawire.analysis.fields import add_properties, apply_constraints
-from schemawire.analysis.joins import add_join_references, join_through_entities
+from schemawire.analysis.joins import add_join_references, join_through_entities, split_at_joins
 from schemawire.analysis.lexicon import Lexicon
 from schemawire.analysis.links import add_relations, complete_quantities, link_names, merge_links
 from schemawire.analysis.naming import camel_case, pascal_case
@@ -20,10 +20,10 @@ from schemawire.analysis.synonyms import merge_synonyms
 from schemawire.analysis.technical import add_keys, add_reference_fields, add_timestamps, drop_inherited
 from schemawire.schema.model import DomainSchema
 
-ANALYSER = "patterns"
 _MAX_EVIDENCE = 5
 _MAX_EVIDENCE_LENGTH = 2_000
 _MAX_DESCRIPTION = 20_000
+_MAX_RULES = 200
 
 
 def build_draft(facts: Sequence[Fact], lexicon: Lexicon, options: AnalysisOptions) -> SchemaDraft:
@@ -43,7 +43,10 @@ def build_draft(facts: Sequence[Fact], lexicon: Lexicon, options: AnalysisOption
     complete_quantities(draft)
     if options.join_entities:
         join_through_entities(draft)
+    else:
+        split_at_joins(draft)
     _add_technical(draft)
+    draft.rules = [fact for fact in facts if isinstance(fact, RuleFact)]
     return draft
 
 
@@ -85,7 +88,7 @@ def to_schema(draft: SchemaDraft, text: str) -> DomainSchema:
     relationships = [_relationship(link, name, draft, text) for link, name in zip(draft.links, names, strict=True)]
     document = {
         "formatVersion": "1", "name": _schema_name(draft), "description": text[:_MAX_DESCRIPTION],
-        "entities": entities, "enums": enums, "relationships": relationships, "rules": [],
+        "entities": entities, "enums": enums, "relationships": relationships, "rules": _rules(draft, text),
     }  # fmt: skip
     return DomainSchema.model_validate(document)
 
@@ -151,6 +154,17 @@ def _relationship(link: LinkDraft, name: str, draft: SchemaDraft, text: str) -> 
     return document | _roles(link)
 
 
+def _rules(draft: SchemaDraft, text: str) -> list[dict[str, Any]]:
+    rules: dict[str, dict[str, Any]] = {}
+    for fact in draft.rules[:_MAX_RULES]:
+        name = camel_case(fact.name) or "rule"
+        while name in rules:
+            name += "Again"
+        said = text[fact.source.start : fact.source.end][:_MAX_EVIDENCE_LENGTH]
+        rules[name] = {"name": name, "kind": fact.nature, "message": said, "evidence": _evidence([fact.source], text)}
+    return list(rules.values())
+
+
 def _roles(link: LinkDraft) -> dict[str, str]:
     """Name the ends as the reference field does, so that it is clear which relationship the field carries."""
     roles = {"targetRole": camel_case(link.role)} if link.role else {}
@@ -166,7 +180,11 @@ def _evidence(sources: Sequence[Source], text: str) -> list[dict[str, Any]]:
     for source in list(dict.fromkeys(sources))[:_MAX_EVIDENCE]:
         end = min(source.end, source.start + _MAX_EVIDENCE_LENGTH)
         found.append(
-            {"start": source.start, "end": end, "text": text[source.start : end], "analyser": ANALYSER,
-             "rule": source.rule, "confidence": source.confidence}
+            {"start": source.start, "end": end, "text": text[source.start : end], "analyser": _analyser(source),
+             "rule": source.rule.removeprefix("parser:"), "confidence": source.confidence}
         )  # fmt: skip
     return found
+
+
+def _analyser(source: Source) -> str:
+    return "parser" if source.rule.startswith("parser:") else "patterns"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from schemawire.analysis.analyser import AnalysisOptions
-from schemawire.analysis.facts import EntityName, Source
+from schemawire.analysis.facts import EntityName, RuleFact, Source
 from schemawire.analysis.lexicon import Lexicon
 from schemawire.analysis.naming import field_name, pascal_case
 from schemawire.analysis.quantifiers import Quantity
@@ -83,6 +83,7 @@ class SchemaDraft:
     name_words: tuple[str, ...] = ()
     entities: dict[EntityName, EntityDraft] = field(default_factory=dict)
     links: list[LinkDraft] = field(default_factory=list)
+    rules: list[RuleFact] = field(default_factory=list)
     enums: dict[str, tuple[tuple[str, ...], Source | None]] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 

@@ -104,7 +104,20 @@ class NameFact:
     source: Source
 
 
-Fact = EntityFact | PropertyFact | RelationFact | KindFact | ConstraintFact | NameFact
+RuleNature = Literal["text", "authorization"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleFact:
+    """A sentence that forbids or reserves something; `about` is its subject, empty if that is no thing."""
+
+    name: tuple[str, ...]
+    about: tuple[str, ...]
+    nature: RuleNature
+    source: Source
+
+
+Fact = RuleFact | EntityFact | PropertyFact | RelationFact | KindFact | ConstraintFact | NameFact
 EntityName = tuple[str, ...]
 
 
@@ -119,5 +132,5 @@ def words_of(fact: Fact) -> tuple[EntityName, ...]:
             return first, second
         case KindFact(child=first, parent=second):
             return first, second
-        case NameFact():
+        case NameFact() | RuleFact():
             return ()

@@ -23,11 +23,21 @@ def add_properties(facts: Iterable[Fact], draft: SchemaDraft) -> None:
     """Turn each property into a field of its owner or a link to an entity."""
     for fact in facts:
         if isinstance(fact, PropertyFact) and fact.owner in draft.entities and fact.phrase.words:
+            fact = _counting(fact, draft)
             target = find_entity(fact, draft)
             if target is not None:
                 _add_link(fact, target, draft)
             else:
                 _add_field(fact, draft)
+
+
+def _counting(fact: PropertyFact, draft: SchemaDraft) -> PropertyFact:
+    """Return a number of things that are entities as those things: "a cinema has a number of halls"."""
+    words = entity_words(fact.phrase.words[2:])
+    counted = fact.phrase.words[:2] == ("number", "of") and words in draft.entities
+    if not counted or words[-1] in draft.lexicon.nouns.people or not fact.source.rule.startswith("parser:"):
+        return fact
+    return replace(fact, phrase=replace(fact.phrase, words=words, hint="", quantity=MANY))
 
 
 def find_entity(fact: PropertyFact, draft: SchemaDraft) -> EntityName | None:

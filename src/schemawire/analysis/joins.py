@@ -7,7 +7,7 @@ from collections import defaultdict
 
 from schemawire.analysis.drafting import FieldDraft, LinkDraft, SchemaDraft
 from schemawire.analysis.facts import EntityName
-from schemawire.analysis.quantifiers import MANY, Quantity
+from schemawire.analysis.quantifiers import MANY, ONE, Quantity
 
 
 def join_through_entities(draft: SchemaDraft) -> None:
@@ -29,6 +29,29 @@ def join_through_entities(draft: SchemaDraft) -> None:
         link.through = None if id(link) in repeated else join
         draft.entities[join].kind = "association" if link.through else "entity"
     draft.links = [link for link in draft.links if id(link) not in repeated]
+
+
+def split_at_joins(draft: SchemaDraft) -> None:
+    """Relate both ends of a verb to the entity that its noun names: "students enrol in courses" and an enrolment.
+
+    The relation of the two then goes by way of that entity.
+    """
+    for link in list(draft.links):
+        join = next(((noun,) for noun in _nouns(link, draft) if (noun,) in draft.entities), None)
+        if join is None or link.source == link.target or join in (link.source, link.target):
+            continue
+        draft.links.remove(link)
+        related = [{other.source, other.target} for other in draft.links]
+        draft.links.extend(_part(link, end, join) for end in (link.source, link.target) if {end, join} not in related)
+
+
+def _part(link: LinkDraft, end: EntityName, join: EntityName) -> LinkDraft:
+    evidence = list(link.evidence)
+    return LinkDraft(source=end, target=join, verb="have", evidence=evidence, source_quantity=ONE, target_quantity=MANY)
+
+
+def _nouns(link: LinkDraft, draft: SchemaDraft) -> tuple[str, ...]:
+    return draft.lexicon.verbs.nouns.get(link.verb, ())
 
 
 def _join_of(link: LinkDraft, draft: SchemaDraft) -> EntityName | None:

@@ -1,29 +1,47 @@
-"""The analyser that needs nothing but the install: patterns, a lexicon, no model.
+"""The analyser that works offline: patterns and a lexicon, and the parser above them where it is installed.
 
 Knows the tiers that are installed; knows no rule of language.
 """
 
 import asyncio
+from typing import Literal
 
 from schemawire.analysis.alone import read_alone
-from schemawire.analysis.analyser import AnalysisOptions, Draft
+from schemawire.analysis.analyser import AnalysisOptions, Draft, Tier
 from schemawire.analysis.build import build_draft, to_schema
+from schemawire.analysis.facts import Fact
 from schemawire.analysis.lexicon import load_lexicon
+from schemawire.analysis.parser import read_with_parser
+from schemawire.analysis.parsing import is_installed
 from schemawire.analysis.patterns import read_facts
-from schemawire.errors import SchemaInvalid
+from schemawire.analysis.prose import PROSE_FROM
+from schemawire.errors import ConfigurationInvalid, SchemaInvalid
 from schemawire.schema import Issue
 
 _EXAMPLE = 'such as "Create a blog system with posts and comments" or "A post has a title and a body"'
+_NO_PARSER = "this much prose was read by patterns alone; the parser finds more: pip install 'schemawire[nlp]'"
 _THREAD_FROM = 5_000
 """Characters from which reading moves to a thread: below, it takes a few milliseconds."""
 _DEFAULTS = AnalysisOptions()
 
 
 class OfflineAnalyser:
-    """Turns plain English into a draft without any model; the same text always gives the same draft."""
+    """Turns plain English into a draft without any language model; the same text always gives the same draft.
 
-    def __init__(self, language: str = "english") -> None:
+    Args:
+        language: the folder of the language's rules.
+        tier: the tier to stop at; by default the parser where the extra `nlp` is installed, else the patterns.
+
+    Raises:
+        ConfigurationInvalid: the parser is wanted and not installed.
+    """
+
+    def __init__(self, language: str = "english", *, tier: Literal["patterns", "parser"] | None = None) -> None:
+        if tier == "parser" and not is_installed():
+            raise ConfigurationInvalid("the tier 'parser' needs the extra: pip install 'schemawire[nlp]'")
         self._lexicon = load_lexicon(language)
+        self._misses_parser = tier is None and not is_installed()
+        self._parses = tier == "parser" or (tier is None and is_installed())
 
     async def analyze(self, description: str, *, options: AnalysisOptions = _DEFAULTS) -> Draft:
         """Return the draft of a description; a long one is read in a thread.
@@ -48,7 +66,7 @@ class OfflineAnalyser:
             SchemaInvalid: as in `analyze`.
         """
         _refuse_unreadable(description, options.max_length)
-        facts = read_facts(description, self._lexicon)
+        facts, tier = self._read(description)
         draft = build_draft(facts, self._lexicon, options)
         if not draft.entities:
             alone = read_alone(description, self._lexicon)
@@ -61,7 +79,15 @@ class OfflineAnalyser:
                 f"Name the things and what they have, {_EXAMPLE}.",
             )
         schema = to_schema(draft, description)
-        return Draft(schema=schema, tier="patterns", warnings=tuple(draft.warnings))
+        if self._misses_parser and len(description) >= PROSE_FROM:
+            draft.warnings.append(_NO_PARSER)
+        return Draft(schema=schema, tier=tier, warnings=tuple(draft.warnings))
+
+    def _read(self, description: str) -> tuple[list[Fact], Tier]:
+        if not self._parses:
+            return read_facts(description, self._lexicon), "patterns"
+        parsed = read_with_parser(description, self._lexicon)
+        return parsed.facts, "parser" if parsed.sentences else "patterns"
 
 
 def _refuse_unreadable(description: str, max_length: int) -> None:

@@ -6,6 +6,7 @@ Knows the order of the rules; what the facts amount to is `build`'s concern.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from schemawire.analysis.business_rules import read_rule
 from schemawire.analysis.clauses import Clause, read_clauses
 from schemawire.analysis.context import Context
 from schemawire.analysis.facts import EntityFact, Fact, NameFact, Source, words_of
@@ -46,9 +47,18 @@ class PatternReader:
         """Return everything that the text says, in its order."""
         facts: list[Fact] = []
         for sentence in split_sentences(text):
-            for fact in self._read_sentence(sentence):
-                facts.append(fact)
-                self.context.known.update(words_of(fact))
+            facts.extend(self.read_sentence(sentence))
+        return facts
+
+    def read_sentence(self, sentence: Sentence) -> list[Fact]:
+        """Return what one sentence says, given those before it."""
+        facts: list[Fact] = []
+        rule = read_rule(sentence, tag_words(sentence.tokens, self.lexicon), self.context)
+        if rule is not None:
+            facts.append(rule)
+        for fact in self._read_sentence(sentence):
+            facts.append(fact)
+            self.context.known.update(words_of(fact))
         return facts
 
     def _read_sentence(self, sentence: Sentence) -> Iterator[Fact]:

@@ -3,7 +3,7 @@
 Knows facts and names; decides nothing about fields.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -16,11 +16,13 @@ from schemawire.analysis.facts import (
     NameFact,
     PropertyFact,
     RelationFact,
+    RuleFact,
     words_of,
 )
 from schemawire.analysis.lexicon import Lexicon
 from schemawire.analysis.naming import entity_words
-from schemawire.analysis.selection import is_thing
+from schemawire.analysis.prose import is_prose
+from schemawire.analysis.things import is_thing
 
 
 def merge_synonyms(facts: Sequence[Fact], lexicon: Lexicon) -> list[Fact]:
@@ -33,6 +35,8 @@ def _find_synonyms(facts: Sequence[Fact], lexicon: Lexicon) -> dict[EntityName, 
     names = dict.fromkeys(name for fact in facts for name in _spoken_of(fact, lexicon))
     kept = {fact.words for fact in facts if isinstance(fact, EntityFact) and fact.strength == "declared"}
     kept |= {name for fact in facts if isinstance(fact, KindFact) for name in (fact.child, fact.parent)}
+    prose = is_prose(facts)
+    told = Counter(name for fact in facts for name in _spoken_of(fact, lexicon))
     place = {name: position for position, name in enumerate(names)}
     longer: defaultdict[EntityName, list[EntityName]] = defaultdict(list)
     for name in names:
@@ -43,6 +47,8 @@ def _find_synonyms(facts: Sequence[Fact], lexicon: Lexicon) -> dict[EntityName, 
             continue
         if _is_adjective(name[0], lexicon) or (len(name) == 2 and name[:1] in names):
             synonyms[name] = name[1:]
+        elif longer[name[1:]] == [name] and told[name[1:]] > 2 * told[name] and prose:
+            synonyms[name] = name[1:]  # "station" ten times after one "docking station"
         elif longer[name[1:]] == [name] and name[1:] not in kept and place[name] < place[name[1:]]:
             synonyms[name[1:]] = name  # "each spot" after "parking spots" means those
     return {old: new for old, new in synonyms.items() if new not in synonyms}
@@ -58,6 +64,7 @@ def _spoken_of(fact: Fact, lexicon: Lexicon) -> tuple[EntityName, ...]:
 def _is_adjective(word: str, lexicon: Lexicon) -> bool:
     form = lexicon.verbs.forms.get(word)
     past = form is not None and form.form == "past"
+    past = past or (word.endswith("ed") and len(word) > 5)
     return past or lexicon.grammar.is_in(word, "adjectives") or word.endswith(("-listed", "-based", "-specific"))
 
 
@@ -78,5 +85,7 @@ def _renamed(fact: Fact, synonyms: Mapping[EntityName, EntityName]) -> Fact:
             return replace(fact, child=new(fact.child), parent=new(fact.parent))
         case ConstraintFact():
             return replace(fact, owner=new(fact.owner))
+        case RuleFact():
+            return replace(fact, about=new(fact.about))
         case NameFact():
             return fact

@@ -1,0 +1,135 @@
+"""The tier above the patterns: sentences that those do not cover are read from their dependency trees.
+
+Knows which sentences need a tree and how the two readings join; knows no rule of either.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from schemawire.analysis.context import Context
+from schemawire.analysis.facts import EntityName, Fact, PropertyFact, RelationFact
+from schemawire.analysis.lexicon import Lexicon
+from schemawire.analysis.naming import entity_words
+from schemawire.analysis.parsing import Tree, parse
+from schemawire.analysis.patterns import PatternReader
+from schemawire.analysis.prose import PROSE_FROM
+from schemawire.analysis.sentences import Sentence, split_sentences
+from schemawire.analysis.tagging import Word, tag_words
+from schemawire.analysis.tree_facts import TreeReader
+from schemawire.analysis.tree_phrases import without_brackets
+
+_MAX_WORDS = 20_000
+"""Words parsed in one text, some four seconds' worth; what follows is read by the patterns alone."""
+_SHORTEST, _LONGEST = 4, 120
+"""Words of a sentence worth parsing; a longer one is a list or no prose at all."""
+_NOTES = frozenset({"heading", "bullet", "definition", "notes", "bracket-definition"})
+_DOING = frozenset({"verb", "modal", "have", "be", "do"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What the patterns read in one sentence, and whether that is all it names."""
+
+    sentence: Sentence
+    words: tuple[Word, ...]
+    facts: tuple[Fact, ...]
+
+    @property
+    def is_noted(self) -> bool:
+        """Whether it was read as a note, a list or a definition, which have no syntax to speak of."""
+        return any(fact.source.rule in _NOTES for fact in self.facts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParsedText:
+    """The facts of a text, and how many of its sentences were read from trees."""
+
+    facts: list[Fact]
+    sentences: int
+
+
+def read_with_parser(text: str, lexicon: Lexicon) -> ParsedText:
+    """Return what a text says: the patterns' facts where they cover a sentence, the tree's where they do not."""
+    patterns = PatternReader(lexicon)
+    readings = []
+    subjects = []
+    patterns.context.aliases |= product_names(text, lexicon)
+    for sentence in split_sentences(text):
+        facts = tuple(patterns.read_sentence(sentence))
+        readings.append(Reading(sentence=sentence, words=tag_words(sentence.tokens, lexicon), facts=facts))
+        subjects.append(patterns.context.subject)
+    open_ones = [] if len(text) < PROSE_FROM else _within_budget(readings)
+    outside = [without_brackets(readings[index].sentence.tokens) for index in open_ones]
+    trees = dict(zip(open_ones, parse([tokens for tokens, _ in outside]), strict=True)) if open_ones else {}
+    inside = {index: brackets for index, (_, brackets) in zip(open_ones, outside, strict=True)}
+    context = Context(lexicon, product=patterns.context.product, product_name=patterns.context.product_name)
+    context.aliases |= patterns.context.aliases
+    reader = TreeReader(context)
+    found: list[Fact] = []
+    for index, reading in enumerate(readings):
+        if index in trees:
+            found.extend(_joined(reading.facts, reader.read(trees[index], inside[index]), trees[index], lexicon))
+        else:
+            found.extend(reading.facts)
+            context.subject = subjects[index] or context.subject
+    return ParsedText(facts=found, sentences=len(trees))
+
+
+def _within_budget(readings: Sequence[Reading]) -> list[int]:
+    """Return which sentences to parse: the first that need it, as far as time allows."""
+    chosen, total = [], 0
+    for index, reading in enumerate(readings):
+        total += len(reading.words) if _needs_tree(reading) else 0
+        if total > _MAX_WORDS:
+            break
+        if _needs_tree(reading):
+            chosen.append(index)
+    return chosen
+
+
+def _needs_tree(reading: Reading) -> bool:
+    return reading.sentence.kind != "heading" and _SHORTEST <= len(reading.words) <= _LONGEST and not reading.is_noted
+
+
+def _joined(plain: Sequence[Fact], parsed: Sequence[Fact], tree: Tree, lexicon: Lexicon) -> list[Fact]:
+    """Return both readings of a sentence; where they speak of the same words, the tree knows better whose they are."""
+    owned = {fact.phrase.head for fact in parsed if isinstance(fact, PropertyFact)}
+    related = any(isinstance(fact, RelationFact) for fact in parsed)
+    verbs = {node.token.end for node in tree if node.is_verb and node.tag != "VBG"}
+    kept = [fact for fact in plain if not _is_outranked(fact, owned, related) and not _is_verb(fact, verbs)]
+    return [fact for fact in (*kept, *parsed) if not _is_empty(fact, lexicon)]
+
+
+def _is_outranked(fact: Fact, owned: set[str], related: bool) -> bool:
+    if isinstance(fact, PropertyFact):
+        if fact.phrase.hint or fact.phrase.values or fact.values or fact.phrase.tail:
+            return False
+        return fact.phrase.head in owned
+    return related and isinstance(fact, RelationFact)
+
+
+def _is_verb(fact: Fact, verbs: set[int]) -> bool:
+    """Return whether the patterns took a verb for a thing: "a guide has a name and speaks Dutch"."""
+    return isinstance(fact, PropertyFact) and not fact.phrase.hint and fact.phrase.end in verbs
+
+
+def _is_empty(fact: Fact, lexicon: Lexicon) -> bool:
+    """A property whose one word is a kind, a list or a number names nothing."""
+    if not isinstance(fact, PropertyFact) or len(fact.phrase.words) != 1:
+        return False
+    word = entity_words(fact.phrase.words)[0]
+    groups = ("not_things", "wrappers", "empty_things")
+    return word not in lexicon.nouns.types and any(lexicon.grammar.is_in(word, group) for group in groups)
+
+
+def product_names(text: str, lexicon: Lexicon) -> set[EntityName]:
+    """Return initials that do something without an article: in "LMS stores all loans" LMS is the product."""
+    names: set[EntityName] = set()
+    for sentence in split_sentences(text):
+        words = tag_words(sentence.tokens, lexicon)
+        for index, word in enumerate(words[:-1]):
+            is_initials = len(word.token.text) > 2 and word.token.text.isupper() and word.token.text.isalpha()
+            before = words[index - 1].tag if index else "punct"
+            if is_initials and before not in ("det", "adj", "noun", "num") and words[index + 1].tag in _DOING:
+                names.add((word.lower,))
+    return names

@@ -1,0 +1,82 @@
+"""What the nouns and pronouns of a sentence stand for.
+
+Knows trees and the context of the text; knows no statement.
+"""
+
+from dataclasses import dataclass, field
+
+from schemawire.analysis.attributes import is_known_field
+from schemawire.analysis.context import Context
+from schemawire.analysis.facts import EntityName
+from schemawire.analysis.parsing import Node
+from schemawire.analysis.tree_clauses import adjuncts
+from schemawire.analysis.tree_phrases import PhraseReader
+
+_PLURAL_PRONOUNS = frozenset({"they", "them", "their"})
+
+
+@dataclass(slots=True)
+class References:
+    """Resolves the words of one sentence.
+
+    `subject` is the main clause's; `spoken` are all subjects so far, those of conditions included.
+    """
+
+    context: Context
+    phrases: PhraseReader
+    subject: EntityName | None = None
+    spoken: list[EntityName] = field(default_factory=list)
+
+    def is_system(self, node: Node) -> bool:
+        """Return whether a noun or pronoun means the product itself."""
+        if node.tag == "PRP":
+            return node.lower in ("we", "you", "it") and self.context.subject is None
+        return node.is_noun and self.context.is_system(self.phrases.read(node))
+
+    def resolve(self, node: Node) -> EntityName | None:
+        """Return the thing that a noun or pronoun stands for."""
+        context = self.context
+        if node.tag == "PRP":
+            if node.lower in ("it", *_PLURAL_PRONOUNS, "he", "she"):
+                return self._antecedent(node.lower)
+            return context.speaker if node.lower == "i" else None
+        if node.tag in ("DT", "CD") or not node.is_noun:
+            return None
+        behind = next((nouns for word, _, nouns in adjuncts(node) if word == "of"), [])
+        wrapped = context.lexicon.grammar
+        if behind and (wrapped.is_in(node.lower, "wrappers") or node.lower in ("number", "type", "kind", "list")):
+            return self.resolve(behind[0])
+        phrase = self.phrases.read(node)
+        return None if context.is_system(phrase) else context.name(phrase)
+
+    def _antecedent(self, pronoun: str) -> EntityName | None:
+        """Return what a pronoun stands for: "it" and "its" prefer the last subject that is no person."""
+        if pronoun in ("it", "its"):
+            people = self.context.lexicon.nouns.people | {"staff", "system"}
+            things = [name for name in reversed(self.spoken) if name[-1] not in people]
+            before = self.context.subject
+            return things[0] if things else before or self.subject
+        return self.subject or (self.spoken[-1] if self.spoken else self.context.subject)
+
+    def owner(self, node: Node) -> EntityName | None:
+        """Return whose a noun is: "its name", "the guest's name", "the name of the guest"."""
+        for owner in node.kids("poss"):
+            if owner.tag == "PRP$":
+                return self._antecedent(owner.lower)
+            return self.resolve(owner)
+        if node.dep in ("conj", "appos") and node.head.is_noun and not node.kids("det"):
+            return self.owner(node.head)  # "its name, species and age"
+        for word, _, behind in adjuncts(node):
+            if word == "of" and not self.is_one_name(node, behind[0]):
+                return self.resolve(behind[0])
+        return None
+
+    def is_one_name(self, node: Node, of: Node) -> bool:
+        """Return whether a noun and what is behind its "of" are one name: "date of birth"."""
+        return self.context.lexicon.grammar.is_in(node.lower, "of_nouns") and not of.kids("det", "poss")
+
+    def spoken_of(self, doer: Node) -> EntityName | None:
+        """Return the thing that a subject is about: of "the name of a guest" the guest."""
+        if doer.is_noun and is_known_field(self.phrases.read(doer), self.context.lexicon):
+            return self.owner(doer)
+        return self.resolve(doer)

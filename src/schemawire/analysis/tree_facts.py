@@ -1,0 +1,353 @@
+"""Trees to facts: who has, does, is or consists of what, read from the syntax of whole sentences.
+
+Knows trees and the verbs' groups; knows no schema and no parser.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from schemawire.analysis.attributes import is_known_field
+from schemawire.analysis.context import Context
+from schemawire.analysis.facts import EntityName, Fact, KindFact, PropertyFact, RelationFact, Source
+from schemawire.analysis.naming import singular
+from schemawire.analysis.noun_phrases import Mark, Phrase
+from schemawire.analysis.parsing import Node, Tree
+from schemawire.analysis.quantifiers import MANY, ONE, OPTIONAL, SOME, Quantity
+from schemawire.analysis.references import References
+from schemawire.analysis.tree_clauses import (
+    adjuncts,
+    bearers,
+    is_conditional,
+    is_negated,
+    is_passive,
+    modality,
+    objects,
+    subjects,
+)
+from schemawire.analysis.tree_phrases import Brackets, PhraseReader, conjuncts
+from schemawire.schema.model import RelationshipKind
+
+_SURE, _FAIR, _WEAK = 0.85, 0.7, 0.5
+_LINKING = frozenset({"to", "in", "on", "for", "at", "with", "from", "into", "of", "between", "under", "by", "through"})
+_UNCOUNTED = frozenset({"a", "an", "each", "every", "another", "one", "all", "any", "some", "no"})
+_ABOUT = frozenset({"for", "of", "about"})
+_EXAMPLES = ("for example", "e.g.", "for instance")
+
+
+@dataclass(slots=True)
+class TreeReader:
+    """Reads the trees of one text in order; what it learns of the subject goes to the context."""
+
+    context: Context
+    phrases: PhraseReader = field(init=False)
+    refer: References = field(init=False)
+
+    def read(self, tree: Tree, brackets: Brackets) -> list[Fact]:
+        """Return what one sentence says; an example says nothing that lasts."""
+        self.phrases = PhraseReader(self.context.lexicon, brackets)
+        opening = " ".join(node.lower for node in tree[:2])
+        if opening.startswith(_EXAMPLES):
+            return []
+        self.refer = References(self.context, self.phrases)
+        facts: list[Fact] = []
+        for node in tree:
+            if node.is_verb:
+                facts.extend(self._read_verb(node))
+            elif node.is_noun:
+                facts.extend(self._read_noun(node))
+        if self.refer.subject is not None:
+            self.context.subject = self.refer.subject
+        return facts
+
+    def _read_verb(self, verb: Node) -> Iterator[Fact]:
+        if verb.dep in ("aux", "auxpass", "compound", "amod") or is_negated(verb):
+            return
+        doers = subjects(verb)
+        name = next((found for doer in doers if (found := self.refer.spoken_of(doer)) is not None), None)
+        if name is not None:
+            self.refer.spoken.append(name)
+        if name is not None and self.refer.subject is None and not is_conditional(verb):
+            self.refer.subject = name
+        verbs, lemma = self.context.lexicon.verbs, verb.lemma
+        if is_passive(verb):
+            yield from self._read_passive(verb, doers)
+        elif lemma == "be":
+            yield from self._read_copula(verb, doers)
+        elif lemma in ("consist", "comprise") or (lemma == "make" and verb.kids("prt")):
+            parts = objects(verb) or [noun for word, _, behind in adjuncts(verb) if word == "of" for noun in behind]
+            yield from self._have(verb, doers, parts, "composition", "parser:consists-of")
+        elif self._is_recording(verb, doers):
+            yield from self._read_recorded(verb, objects(verb))
+        elif verbs.is_in(lemma, "having"):
+            yield from self._have(verb, doers, objects(verb), "association", "parser:has")
+        else:
+            yield from self._read_action(verb, doers)
+
+    def _is_recording(self, verb: Node, doers: Sequence[Node]) -> bool:
+        if not self.context.lexicon.verbs.is_in(verb.lemma, "recording") or not objects(verb):
+            return False
+        about = [noun for word, _, nouns in adjuncts(verb) if word in _ABOUT for noun in nouns]
+        for thing in objects(verb):
+            about += next((nouns for word, _, nouns in adjuncts(thing) if word == "of"), [])
+        if any(child.lower in ("each", "every") for noun in about for child in noun.kids("det")):
+            return True  # "for each loan, the library keeps the date"
+        return not doers or all(self.refer.is_system(doer) for doer in doers)
+
+    def _have(
+        self, verb: Node, doers: Sequence[Node], had: Sequence[Node], kind: RelationshipKind, rule: str
+    ) -> Iterator[Fact]:
+        fronted = [noun for word, _, behind in adjuncts(verb) if word == "for" for noun in behind]
+        owners = [name for doer in doers if (name := self.refer.resolve(doer)) is not None]
+        owners = owners or [name for noun in fronted if (name := self.refer.resolve(noun)) is not None][:1]
+        for owner in owners:
+            for noun in had:
+                for phrase in self.phrases.read_all(noun):
+                    yield self._property(owner, noun, phrase, verb, kind=kind, rule=rule)
+
+    def _property(
+        self, owner: EntityName, noun: Node, phrase: Phrase, verb: Node | None, *, kind: RelationshipKind, rule: str
+    ) -> PropertyFact:
+        of = next((nouns for word, _, nouns in adjuncts(noun) if word == "of"), [])
+        if noun.lower == "number" and phrase.words == ("number",) and of and of[0].tag == "NNS":
+            phrase = replace(phrase, words=("number", "of", of[0].lower), hint="integer", end=of[0].token.end)
+        elif of and self.refer.is_one_name(noun, of[0]):
+            phrase = replace(phrase, words=(*phrase.words, "of", of[0].lower), end=of[0].token.end)
+        per = next((nouns for word, _, nouns in adjuncts(noun) if word == "per"), [])
+        if per:
+            phrase = replace(phrase, words=(*phrase.words, "per", per[0].lower), end=per[0].token.end, plural=False)
+        other = next((name for poss in noun.kids("poss") if (name := self.refer.resolve(poss)) is not None), None)
+        if other is not None and other != owner and not noun.kids("poss")[0].tag.startswith("PRP"):
+            owner = other
+        elif of and (whole := self.refer.resolve(of[0])) is not None and of[0].kids("det") and whole != phrase.words:
+            owner = whole  # "the designer specifies the size of the board"
+        if phrase.plural and phrase.quantity is None and is_known_field(phrase, self.context.lexicon):
+            phrase = self._shared_out(noun, phrase, of)
+        mood = modality(verb) if verb is not None else ""
+        first = min(noun.token.start, phrase.start)
+        return PropertyFact(
+            owner=owner, phrase=phrase, source=Source(first, phrase.end, rule, _SURE), kind=kind,
+            relational=kind == "composition", optional=mood in ("may", "can", "could", "might"),
+            required=mood in ("must", "shall"),
+        )  # fmt: skip
+
+    def _shared_out(self, noun: Node, phrase: Phrase, of: Sequence[Node]) -> Phrase:
+        """Read "the names of the guests" and "their names" as one name each."""
+        theirs = any(poss.lower == "their" or poss.tag == "NNS" for poss in noun.kids("poss"))
+        if not theirs and not (of and of[0].tag == "NNS"):
+            return phrase
+        return replace(phrase, words=(*phrase.words[:-1], singular(phrase.words[-1])), plural=False)
+
+    def _read_passive(self, verb: Node, undergoers: Sequence[Node]) -> Iterator[Fact]:
+        verbs, lemma = self.context.lexicon.verbs, verb.lemma
+        behind = list(adjuncts(verb))
+        agents = [noun for word, _, nouns in behind if word == "by" for noun in nouns]
+        if verbs.is_in(lemma, "describing") and agents:
+            yield from self._read_description(verb, undergoers, agents)
+            return
+        if lemma in ("compose", "make", "divide", "split"):
+            parts = [noun for word, _, nouns in behind if word in ("of", "into") for noun in nouns]
+            if parts:
+                yield from self._have(verb, undergoers, parts, "composition", "parser:consists-of")
+                return
+        human = [agent for agent in agents if not self.refer.is_system(agent)]
+        if verbs.is_in(lemma, "recording") and not human:
+            yield from self._read_recorded(verb, undergoers)
+            for undergoer in undergoers:
+                name = self.refer.resolve(undergoer)
+                if name is not None:
+                    yield from self._with(
+                        name, [n for word, _, nouns in behind if word == "with" for n in nouns], "with"
+                    )
+        if is_conditional(verb):
+            return
+        for agent in human:
+            yield from self._relate(agent, undergoers, verb, "", "parser:passive-by")
+        for word, _, nouns in behind:
+            if word in _LINKING and word != "by":
+                for undergoer in undergoers:
+                    yield from self._relate(undergoer, nouns, verb, word, "parser:passive-preposition")
+
+    def _read_description(self, verb: Node, subjects_: Sequence[Node], agents: Sequence[Node]) -> Iterator[Fact]:
+        marks: frozenset[Mark] = frozenset({"unique", "required"} if verb.lemma == "identify" else ())
+        phrases = [phrase for noun in agents for phrase in self.phrases.read_all(noun)]
+        phrases = [phrase for phrase in phrases if marks or is_known_field(phrase, self.context.lexicon)]
+        for owner in filter(None, map(self.refer.resolve, subjects_)):
+            for phrase in phrases:
+                marked = replace(phrase, marks=phrase.marks | marks)
+                source = Source(phrase.start, phrase.end, f"parser:{verb.lemma}-by", _SURE)
+                yield PropertyFact(owner=owner, phrase=marked, source=source)
+
+    def _read_recorded(self, verb: Node, stored: Sequence[Node]) -> Iterator[Fact]:
+        """What is stored are the fields of what stands behind "of" or "for each"."""
+        about = [noun for word, _, nouns in adjuncts(verb) if word in _ABOUT for noun in nouns]
+        last = self.refer.owner(stored[-1]) if stored else None
+        shared = next((name for noun in about if (name := self.refer.resolve(noun)) is not None), last)
+        for noun in stored:
+            owner = self.refer.owner(noun) or shared
+            for phrase in self.phrases.read_all(noun) if owner is not None else ():
+                if owner is not None and not self.context.lexicon.grammar.is_in(phrase.head, "information_words"):
+                    yield self._property(owner, noun, phrase, verb, kind="association", rule="parser:recorded")
+
+    def _read_copula(self, verb: Node, doers: Sequence[Node]) -> Iterator[Fact]:
+        if verb.kids("expl"):
+            yield from self._read_existence(verb)
+            return
+        for attribute in verb.kids("attr"):
+            of = next((nouns for word, _, nouns in adjuncts(attribute) if word == "of"), [])
+            if self.context.lexicon.grammar.is_in(attribute.lower, "kind_nouns") and of:
+                yield from self._kinds(doers, of[0], _SURE)
+            elif verb.dep == "relcl" and attribute.tag == "NNS" and self._names_kind(attribute, doers):
+                yield from self._kinds(_coordinated(doers), attribute, _FAIR)
+            elif modality(verb) in ("", "will") and self._names_kind(attribute, doers):
+                listed = conjuncts(attribute)
+                if len(listed) > 1 and len(doers) == 1:
+                    yield from self._kinds(listed, doers[0], _FAIR)
+                elif len(listed) == 1 and not adjuncts_of(attribute):
+                    yield from self._kinds(doers, attribute, _FAIR)
+
+    def _names_kind(self, attribute: Node, doers: Sequence[Node]) -> bool:
+        if not attribute.is_noun or not all(doer.is_noun for doer in doers):
+            return False
+        if any(doer.kids("poss") or adjuncts_of(doer) for doer in doers) or attribute.kids("poss"):
+            return False
+        articles = {child.lower for child in attribute.kids("det")}
+        return bool(articles & {"a", "an"}) or (attribute.tag == "NNS" and not articles)
+
+    def _kinds(self, children: Sequence[Node], parent: Node, confidence: float) -> Iterator[Fact]:
+        above = self.refer.resolve(parent)
+        for child in children:
+            name = self.refer.resolve(child)
+            if name is not None and above is not None and name != above:
+                first, last = sorted((child, parent), key=lambda node: node.index)
+                source = Source(first.token.start, last.token.end, "parser:kind-of", confidence)
+                yield KindFact(child=name, parent=above, source=source)
+
+    def _read_existence(self, verb: Node) -> Iterator[Fact]:
+        """Read "for each route, there is a morning shift" and "there are two kinds of rooms: singles and suites"."""
+        for thing in verb.kids("attr", "dobj"):
+            of = next((nouns for word, _, nouns in adjuncts(thing) if word == "of"), [])
+            if self.context.lexicon.grammar.is_in(thing.lower, "kind_nouns") and of:
+                yield from self._kinds([n for n in conjuncts(thing)[1:] if n not in of], of[0], _SURE)
+                continue
+            owners = [noun for word, _, nouns in adjuncts(verb) if word in ("for", "in") for noun in nouns]
+            for owner in owners[:1]:
+                name = self.refer.resolve(owner)
+                if name is not None:
+                    yield from self._existing(name, thing)
+
+    def _existing(self, owner: EntityName, thing: Node) -> Iterator[Fact]:
+        for noun in conjuncts(thing):
+            yield self._property(owner, noun, self.phrases.read(noun), None, kind="association", rule="parser:there-is")
+
+    def _read_action(self, verb: Node, doers: Sequence[Node]) -> Iterator[Fact]:
+        idle = self.context.lexicon.verbs.is_in(verb.lemma, "idle")
+        done = objects(verb)
+        yield from self._fields_given(verb, doers, done)
+        if idle or is_conditional(verb):
+            return
+        behind = [(word, nouns) for word, _, nouns in adjuncts(verb) if word in _LINKING]
+        for doer in doers:
+            yield from self._relate(doer, done, verb, "", "parser:verb")
+            for word, nouns in behind if not done else ():
+                yield from self._relate(doer, nouns, verb, word, "parser:verb-preposition")
+        for word, nouns in behind if done else ():
+            if word in ("to", "on", "in", "for", "into", "with", "from"):
+                yield from self._relate(done[0], nouns[:1], verb, word, "parser:object-preposition")
+
+    def _fields_given(self, verb: Node, doers: Sequence[Node], done: Sequence[Node]) -> Iterator[Fact]:
+        """Read "guests enter their name and address": what is known as a field and theirs."""
+        for noun in done:
+            owner = next((name for doer in doers if (name := self.refer.resolve(doer)) is not None), None)
+            possessed = any(poss.tag == "PRP$" for poss in noun.kids("poss"))
+            for phrase in self.phrases.read_all(noun) if owner is not None and possessed else ():
+                if owner is not None and is_known_field(phrase, self.context.lexicon):
+                    yield self._property(owner, noun, phrase, verb, kind="association", rule="parser:their")
+
+    def _relate(self, doer: Node, others: Sequence[Node], verb: Node, word: str, rule: str) -> Iterator[Fact]:
+        source_words = self.refer.resolve(doer)
+        for other in others if source_words is not None else ():
+            target = self.refer.resolve(other)
+            if source_words is None or target is None or (target == source_words and other.tag == "PRP"):
+                continue
+            phrase = self.phrases.read(other) if other.is_noun else None
+            if phrase is not None and target not in self.context.known and is_known_field(phrase, self.context.lexicon):
+                if word in ("at", "on") and rule != "parser:object-preposition":
+                    yield self._property(source_words, other, phrase, None, kind="association", rule="parser:when")
+                continue
+            first, last = sorted((doer, other), key=lambda node: node.index)
+            confidence = _WEAK if rule == "parser:object-preposition" else _FAIR
+            yield RelationFact(
+                source_words=source_words, target_words=target, verb=verb.lemma, particle=word,
+                passive=rule == "parser:passive-preposition",
+                source=Source(first.token.start, last.token.end, rule, confidence),
+                source_quantity=self._source_count(doer, word),
+                target_quantity=self._target_count(other, verb, doer, word),
+            )  # fmt: skip
+
+    def _source_count(self, doer: Node, word: str) -> Quantity | None:
+        if not doer.is_noun:
+            return MANY if word == "to" else None
+        quantity = self.phrases.read(doer).quantity
+        if quantity is None or quantity.word in (
+            "a",
+            "an",
+            "each",
+            "every",
+            "another",
+            "one",
+            "all",
+            "any",
+            "some",
+            "no",
+        ):
+            return MANY if word == "to" else None
+        return quantity
+
+    def _target_count(self, other: Node, verb: Node, doer: Node, word: str) -> Quantity | None:
+        if not other.is_noun:
+            return None
+        phrase, mood = self.phrases.read(other), modality(verb)
+        each = any(child.lower in ("each", "every") for child in doer.kids("det"))
+        quantity = phrase.quantity or (MANY if phrase.plural else ONE if phrase.determiner else None)
+        if quantity is None:
+            return None
+        singular = not quantity.is_many and (phrase.determiner in ("a", "an", "the") or phrase.determiner == "")
+        creating = self.context.lexicon.verbs.is_in(verb.lemma, "creating") or mood in ("may", "can")
+        if singular and not word and not each and creating and not is_passive(verb):
+            return MANY  # "a customer places an order": the next day another one
+        if mood in ("may", "can") and quantity.low == 1:
+            return OPTIONAL if quantity.high == 1 else replace(quantity, low=0)
+        return SOME if mood == "must" and quantity == MANY else quantity
+
+    def _read_noun(self, noun: Node) -> Iterator[Fact]:
+        """Read what hangs on a noun itself: its owner, "with" and "including"."""
+        owner = self.refer.owner(noun)
+        phrase = self.phrases.read(noun)
+        known = is_known_field(phrase, self.context.lexicon)
+        if owner is not None and known and noun.dep != "compound":
+            yield self._property(owner, noun, phrase, None, kind="association", rule="parser:possessive")
+        if known or noun.dep == "compound":
+            return
+        for word, _, behind in adjuncts(noun):
+            for name in filter(None, map(self.refer.resolve, bearers(noun))):
+                if word in ("with", "including", "containing", "like"):
+                    yield from self._with(name, behind, word)
+
+    def _with(self, owner: EntityName, behind: Sequence[Node], word: str) -> Iterator[Fact]:
+        for noun in behind:
+            for phrase in self.phrases.read_all(noun):
+                if is_known_field(phrase, self.context.lexicon) or word != "like":
+                    yield self._property(owner, noun, phrase, None, kind="association", rule=f"parser:{word}")
+
+
+def adjuncts_of(node: Node) -> list[str]:
+    """Return the prepositions that hang on a node."""
+    return [word for word, _, _ in adjuncts(node)]
+
+
+def _coordinated(nouns: Sequence[Node]) -> list[Node]:
+    """Return nouns with those listed before them: "drinks and snacks, which are items" means both."""
+    top = nouns[0]
+    while top.dep == "conj" and top.head.is_noun:
+        top = top.head
+    return conjuncts(top)

@@ -1,0 +1,114 @@
+"""Nouns of a tree to phrases: naming words, how many, and what stands in brackets behind.
+
+Knows trees and the closed word classes; knows no clause.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from schemawire.analysis.lexicon import Lexicon
+from schemawire.analysis.naming import is_plural
+from schemawire.analysis.noun_phrases import Mark, Phrase
+from schemawire.analysis.parsing import Node
+from schemawire.analysis.quantifiers import Quantity, read_quantity
+from schemawire.analysis.sentences import Token
+from schemawire.analysis.tagging import tag_words
+
+_NAMING = ("compound", "amod", "nmod")
+_MARKS: tuple[tuple[str, Mark], ...] = (
+    ("optional_words", "optional"), ("required_words", "required"), ("unique_words", "unique"),
+)  # fmt: skip
+_MAX_LIST = 40
+
+Brackets = Mapping[int, Sequence[Token]]
+"""What stands in brackets, by the end of the word before them."""
+
+
+def without_brackets(tokens: Sequence[Token]) -> tuple[list[Token], dict[int, list[Token]]]:
+    """Return the tokens outside brackets, and those inside by the end of the word before: a parser trips over them."""
+    kept: list[Token] = []
+    inside: dict[int, list[Token]] = {}
+    depth = 0
+    for token in tokens:
+        if token.text in "([":
+            depth += 1
+        elif token.text in ")]":
+            depth = max(0, depth - 1)
+        elif depth and kept:
+            inside.setdefault(kept[-1].end, []).append(token)
+        else:
+            kept.append(token)
+    return kept, inside
+
+
+@dataclass(frozen=True, slots=True)
+class PhraseReader:
+    """Makes phrases of the nouns of one sentence."""
+
+    lexicon: Lexicon
+    brackets: Brackets = field(default_factory=dict)
+
+    def read(self, node: Node) -> Phrase:
+        """Return the phrase whose head is a noun."""
+        left = _left_edge(node)
+        naming = [part for part in left if part.dep in _NAMING and not self._is_empty(part)]
+        own = [part.token.start for part in left if part.dep != "poss"]
+        inside = self.brackets.get(node.token.end, ())
+        return Phrase(
+            words=tuple(part.lower for part in (*naming, node) if part.token.is_word),
+            start=min([*own, node.token.start]), end=inside[-1].end if inside else node.token.end,
+            quantity=self._quantity(left), plural=is_plural(node.lower), marks=self._marks(left),
+            determiner=next((part.lower for part in left if part.dep in ("det", "predet")), ""),
+            bracket=tag_words(inside, self.lexicon) if inside else (),
+        )  # fmt: skip
+
+    def read_all(self, node: Node) -> Iterator[Phrase]:
+        """Yield a noun's phrases: "first and last name" are two."""
+        phrase = self.read(node)
+        yield phrase
+        for adjective in node.kids("amod", "compound"):
+            for other in adjective.kids("conj"):
+                if adjective.lower in phrase.words and other.index < node.index:
+                    words = tuple(other.lower if word == adjective.lower else word for word in phrase.words)
+                    yield Phrase(words=words, start=other.token.start, end=node.token.end, plural=phrase.plural)
+
+    def _marks(self, left: Sequence[Node]) -> frozenset[Mark]:
+        grammar = self.lexicon.grammar
+        return frozenset(mark for group, mark in _MARKS if any(grammar.is_in(part.lower, group) for part in left))
+
+    def _is_empty(self, node: Node) -> bool:
+        grammar = self.lexicon.grammar
+        if node.tag in ("CD", "JJR", "JJS", "RB", "DT") or not node.token.is_word:
+            return True
+        if node.dep != "amod":
+            return False
+        field = node.head.lower in self.lexicon.nouns.types  # "rated power" is a field, "registered guests" are guests
+        return grammar.is_in(node.lower, "empty_adjectives") or (node.tag in ("VBN", "VBD") and not field)
+
+    def _quantity(self, left: Sequence[Node]) -> Quantity | None:
+        """Return how many, read from the words before the noun: "at least two", "several", "each"."""
+        words = [part.lower for part in left if part.dep not in ("poss", "case")]
+        found = (read_quantity(words[start:], self.lexicon.grammar) for start in range(len(words)))
+        return next((reading[0] for reading in found if reading is not None), None)
+
+
+def _left_edge(node: Node) -> list[Node]:
+    """Return what stands before a noun and belongs to it, including the parts of its parts ("credit card number")."""
+    found: list[Node] = []
+    for child in node.children:
+        if child.index < node.index:
+            found.append(child)
+            if child.dep in (*_NAMING, "nummod"):
+                found.extend(part for part in child.children if part.index < child.index)
+    return sorted(found, key=lambda child: child.index)
+
+
+def conjuncts(node: Node) -> list[Node]:
+    """Return a noun and what is listed with it: "a name, an address and a phone number"."""
+    found: list[Node] = []
+    waiting = [node]
+    while waiting and len(found) < _MAX_LIST:
+        current = waiting.pop(0)
+        found.append(current)
+        waiting.extend(child for child in current.kids("conj", "appos") if child.is_noun or child.dep == "conj")
+    return [other for other in found if other.is_noun or other is node]
