@@ -142,9 +142,10 @@ class Attempt:
         call: Call = context.call
         pairs = [*call.headers.pairs, (ATTEMPT_HEADER, str(number))]
         if context.deadline < math.inf:
-            left = max(0.0, context.deadline - asyncio.get_running_loop().time())
-            pairs.append((DEADLINE_HEADER, str(int(left * 1000))))
-        pairs.extend(added.items())
+            left = context.deadline - asyncio.get_running_loop().time()
+            pairs.append((DEADLINE_HEADER, str(int(left * 1000)) if left > 0 else "0"))
+        if added:
+            pairs.extend(added.items())
         authority = context.endpoint.place.authority
         if authority and "host" not in call.headers:
             # The address was looked up by us, and the other side may serve several names at it.

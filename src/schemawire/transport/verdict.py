@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from functools import cache
 
 from schemawire.errors import (
     AttemptTimeout,
@@ -62,7 +63,12 @@ class Repeatability:
 def repeatability(method: str, headers: Headers, body: Body) -> Repeatability:
     """Return what `method`, an `Idempotency-Key` header and the type of `body` say about sending again."""
     keyed = "idempotency-key" in headers
-    return Repeatability(safe=keyed or method in IDEMPOTENT_METHODS, keyed=keyed, replayable=is_replayable(body))
+    return _known(keyed or method in IDEMPOTENT_METHODS, keyed, is_replayable(body))
+
+
+@cache
+def _known(safe: bool, keyed: bool, replayable: bool) -> Repeatability:
+    return Repeatability(safe=safe, keyed=keyed, replayable=replayable)
 
 
 def judge_response(request: Repeatability, status: int, headers: Headers) -> Judgement:

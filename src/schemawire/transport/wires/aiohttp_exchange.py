@@ -64,8 +64,8 @@ class Origin:
         Raises:
             ValueError: a header holds a line break or NUL.
         """
-        body = request.body
-        names = {name.lower() for name, _ in request.headers.pairs}
+        body, pairs = request.body, request.headers.pairs
+        names = {name.lower() for name, _ in pairs}
         if not (body is None or (isinstance(body, bytes) and len(body) <= LARGEST_BODY)):
             return None
         if request.method == "CONNECT" or not names.isdisjoint(_FRAMING) or not _is_plain(target):
@@ -77,10 +77,10 @@ class Origin:
         if body is not None or request.method not in _WITHOUT_LENGTH:
             lines += f"Content-Length: {len(body or b'')}\r\n"
             count += 1
-        given = "".join([f"{name}: {value}\r\n" for name, value in request.headers.pairs])
+        given = "".join([f"{name}: {value}\r\n" for name, value in pairs])
         head = f"{request.method} {target} HTTP/1.1\r\n{lines}{given}\r\n"
         # Listeners add headers too, so what leaves is checked once more: a line break would smuggle in a header.
-        if head.count("\n") != count + len(request.headers.pairs) + 2 or head.count("\r") != head.count("\n"):
+        if head.count("\n") != count + len(pairs) + 2 or head.count("\r") != head.count("\n"):
             raise ValueError(f"a header of {request.method} {request.url} holds a line break; remove it")
         if "\0" in head:
             raise ValueError(f"a header of {request.method} {request.url} holds NUL; remove it")
