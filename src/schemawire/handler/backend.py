@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 from schemawire.errors import BadReply
 from schemawire.handler.plain import plain
 from schemawire.handler.refusals import error_of_reply
+from schemawire.protocol import paths
 from schemawire.protocol.messages import Reply
 from schemawire.transport import Client, Response
 
@@ -66,7 +67,8 @@ class Backend:
         Raises:
             Refused: nothing was sent. Failed: no usable reply. Rejected: the backend said no.
         """
-        response = await self.client.request("GET", path, params=params, deadline=deadline)
+        route = paths.pattern(path)
+        response = await self.client.request("GET", path, params=params, deadline=deadline, route=route)
         return _accept(response, f"GET {path}")
 
     async def write(
@@ -94,6 +96,7 @@ class Backend:
             idempotency_key=idempotency_key or new_key(),
             deadline=deadline,
             retry_until_deadline=True,
+            route=paths.pattern(path),
         )
         return _accept(response, f"{method} {path}")
 

@@ -214,7 +214,9 @@ async def _one_reply(
 ) -> AsyncGenerator[dict[str, Any], None]:
     """Yield the elements of one reply; `reply.broken` holds the error that ended it too early."""
     path = paths.stream(request.project_id)
-    opening = client.stream("GET", path, params=_params(request, config, progress), headers=_ACCEPT, deadline=inf)
+    opening = client.stream(
+        "GET", path, params=_params(request, config, progress), headers=_ACCEPT, deadline=inf, route=paths.pattern(path)
+    )
     try:
         async with opening as response, aclosing(_body(response, path, reply, progress, request)) as elements:
             async for element in elements:

@@ -90,3 +90,20 @@ def operation(operation_id: str) -> str:
 def operation_status(operation_id: str) -> str:
     """Return the path of an asynchronous operation's status."""
     return f"{operation(operation_id)}/status"
+
+
+def pattern(path: str) -> str:
+    """Return the pattern of a path that was built here, so that telemetry can count by it: ids become `{projectId}`."""
+    if not path.startswith(f"{API_ROOT}/") or path in (METRICS, BATCH, OPERATIONS):
+        return path
+    first, *rest = path.removeprefix(f"{API_ROOT}/").split("/")
+    if first == "operations":
+        return "/".join([OPERATIONS, "{operationId}", *rest[1:]])
+    if first in RESERVED_PROJECT_IDS:
+        return "/".join([API_ROOT, first, *("{id}" for _ in rest[:1]), *rest[1:]])
+    rest[1:2] = [_SECOND.get(rest[0], "{id}") for _ in rest[1:2]]
+    return "/".join([API_ROOT, "{projectId}", *rest])
+
+
+_SECOND = {"versions": "{version}", "export": "{format}", "import": "{format}"}
+"""What the part behind such a word stands for."""

@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from schemawire.errors import ConfigurationInvalid
 from schemawire.service.app import build_app, build_backend
 from schemawire.service.backend import DRAIN_TIMEOUT, Backend
 from schemawire.service.store import list_keys
+from schemawire.service.tracing import traced
 from schemawire.settings.service import ServiceSettings
 
 KEEP_ALIVE = 75
@@ -37,9 +39,9 @@ async def serve(settings: ServiceSettings, *, on_ready: Callable[[], None] | Non
     listener = _listen(settings.host, settings.port)
     try:
         # Not in uvicorn's lifespan: that would turn the reason why a store does not open into an exit code.
-        async with backend.running():
+        async with backend.running(), traced(build_app(backend), settings) as app:
             await _require_a_key(settings, backend)
-            server = _Server(backend, on_ready)
+            server = _Server(app, backend, on_ready)
             with server.stopped_by_signals():
                 await server.serve(sockets=[listener])
     finally:
@@ -73,9 +75,9 @@ def _listen(host: str, port: int) -> socket.socket:
 class _Server(uvicorn.Server):
     """uvicorn, with a backend that knows when it drains, and without signals raised again after the end."""
 
-    def __init__(self, backend: Backend, on_ready: Callable[[], None] | None) -> None:
+    def __init__(self, app: ASGIApp, backend: Backend, on_ready: Callable[[], None] | None) -> None:
         config = uvicorn.Config(
-            build_app(backend),
+            app,
             log_config=None,
             access_log=False,
             server_header=False,

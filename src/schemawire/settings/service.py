@@ -23,6 +23,8 @@ SHORTEST_KEY = 16
 """Characters below which an admin key can be guessed."""
 
 _SECRETS = frozenset({"admin_key"})
+_ADDRESSES = frozenset({"database_url", "otlp_endpoint"})
+"""Values that may hold a password."""
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _OURS = frozenset({"origins", "unknown"})
 
@@ -67,6 +69,10 @@ class ServiceSettings(BaseSettings):
     """Asynchronous operations carried out at once."""
     operation_lease: float = Field(30.0, gt=0, le=86_400)
     """Seconds of silence after which another worker takes an operation over."""
+    otlp_endpoint: str = Field("", repr=False, max_length=8192)
+    """The base URL of an OpenTelemetry collector that gets a span of each request; empty: none is made."""
+    otlp_sample_ratio: float = Field(1.0, ge=0, le=1)
+    """The share of the traces begun here that is recorded; a caller's own decision wins."""
 
     origins: dict[str, str] = Field(default_factory=dict, repr=False, exclude=True)
     """The source of each value that is not a default, by field name."""
@@ -150,7 +156,7 @@ class ServiceSettings(BaseSettings):
         value = getattr(self, name)
         if name in _SECRETS:
             return "set (hidden)" if value else "not set"
-        return _without_password(str(value)) if name == "database_url" else str(value)
+        return _without_password(str(value)) if name in _ADDRESSES else str(value)
 
     def issues(self) -> list[ConfigurationIssue]:
         """Return what is wrong or unwise about the settings taken together; empty when all is well."""

@@ -1,0 +1,62 @@
+"""The real service as a collector sees it: each request a span in its caller's trace."""
+
+from pathlib import Path
+
+import pytest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+from tests.telemetry.collector import collecting, values
+
+from schemawire import DomainSchemaHandler
+from schemawire.errors import ConfigurationInvalid, NotFound
+from schemawire.settings.service import ServiceSettings
+from schemawire.telemetry import OtlpConfig, TraceListener, open_tracer_provider
+from schemawire.testing.service_process import ServiceProcess
+
+
+async def test_a_request_is_a_span_below_the_attempt_that_sent_it(tmp_path: Path) -> None:
+    """Handler and service, two processes, are one trace; health checks and scrapes are none."""
+    with collecting() as collector:
+        provider = open_tracer_provider(OtlpConfig(endpoint=collector.url, service_name="engine", interval=60.0))
+        service = ServiceProcess(tmp_path, environment={"SCHEMAWIRE_OTLP_ENDPOINT": collector.url})
+        async with (
+            service,
+            DomainSchemaHandler(service.base_url, service.admin_key, listener=TraceListener(provider)) as handler,
+        ):
+            await handler.health_check()
+            with pytest.raises(NotFound):
+                await handler.get_schema("missing")
+            assert service.stop() == 0
+        provider.shutdown()
+    servers = [span for span in collector.spans if span.kind == Span.SPAN_KIND_SERVER]
+    by_id = {span.span_id: span for span in collector.spans}
+    [server] = servers
+    assert server.name == "GET /api/domain-schema/{projectId}"
+    assert values(server.attributes)["http.response.status_code"] == 404
+    attempt = by_id[server.parent_span_id]
+    assert attempt.kind == Span.SPAN_KIND_CLIENT
+    assert attempt.trace_id == server.trace_id
+    assert attempt.name == server.name
+    assert {resource["service.name"] for resource in collector.resources} == {"engine", "schemawire"}
+
+
+async def test_a_collector_that_is_away_costs_no_request_and_no_start(tmp_path: Path) -> None:
+    """The service starts, answers and stops in good order while its collector refuses."""
+    environment = {"SCHEMAWIRE_OTLP_ENDPOINT": "http://127.0.0.1:9"}
+    async with ServiceProcess(tmp_path, environment=environment) as service:
+        async with DomainSchemaHandler(service.base_url, service.admin_key) as handler:
+            assert (await handler.health_check()).is_healthy
+            assert (await handler.get_metrics())["service"]["totalRequests"] >= 1
+        assert service.stop() == 0
+
+
+def test_the_settings_name_the_collector(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Address and share come from the environment, and a password in the address is not shown."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SCHEMAWIRE_OTLP_ENDPOINT", "http://u:hunter2@collector:4318")
+    monkeypatch.setenv("SCHEMAWIRE_OTLP_SAMPLE_RATIO", "0.1")
+    settings = ServiceSettings()
+    assert (settings.otlp_endpoint, settings.otlp_sample_ratio) == ("http://u:hunter2@collector:4318", 0.1)
+    assert "hunter2" not in repr(settings) + str(settings.explain())
+    monkeypatch.setenv("SCHEMAWIRE_OTLP_SAMPLE_RATIO", "2")
+    with pytest.raises(ConfigurationInvalid, match="SCHEMAWIRE_OTLP_SAMPLE_RATIO='2'"):
+        ServiceSettings()
