@@ -303,7 +303,7 @@ def _passes(context: Context, call: Call) -> str | None:
     """Return why a call is neither answered from the store nor kept there, or `None`."""
     if call.method not in _READS:
         return "method"
-    if context.scope is not None or call.body is not None or any(name in call.headers for name in PRECONDITIONS):
+    if context.scope is not None or call.body is not None or not PRECONDITIONS.isdisjoint(call.headers):
         return "bypass"
     return "request" if "no-store" in directives_of(call.headers) else None
 

@@ -7,7 +7,7 @@ from schemawire.transport.cache_control import Directives, directives_of, member
 from schemawire.transport.message import Headers
 from schemawire.transport.stores.record import Record
 
-CREDENTIALS = ("authorization", "cookie", "proxy-authorization", "x-api-key")
+CREDENTIALS = frozenset({"authorization", "cookie", "proxy-authorization", "x-api-key"})
 """Request fields that say on whose behalf a request is made."""
 
 # RFC 9111 §3.1 and RFC 9110 §7.6.1.
@@ -111,8 +111,10 @@ def variant_of(partition: str, selecting: tuple[tuple[str, str | None], ...]) ->
 
 def partition_of(headers: Headers) -> str:
     """Return a name for the credentials of a request that does not give them away; empty without any."""
-    given = [(name, headers.get_all(name)) for name in CREDENTIALS if name in headers]
-    return hashlib.sha256(repr(given).encode("utf-8", "surrogateescape")).hexdigest() if given else ""
+    if CREDENTIALS.isdisjoint(headers):
+        return ""
+    given = [(name, headers.get_all(name)) for name in sorted(CREDENTIALS) if name in headers]
+    return hashlib.sha256(repr(given).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def vary_of(headers: Headers) -> tuple[str, ...] | None:

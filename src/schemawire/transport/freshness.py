@@ -18,6 +18,7 @@ _UNDERSTOOD = frozenset(
     {200, 201, 202, 203, 204, 205, 300, 301, 302, 303, 307, 308, *range(400, 418), 421, 422, 426, 428, 429, 431, 451}
     | {*range(500, 506), 511}
 )
+_BEYOND_COOKIES = CREDENTIALS - {"cookie"}
 _GRACES = ("stale-while-revalidate", "stale-if-error")
 ERROR_STATUSES = frozenset({500, 502, 503, 504})
 """Statuses in whose place a stale response may be served (RFC 5861 §4)."""
@@ -216,7 +217,7 @@ def _may_be_kept(status: int, told: Directives, request: Headers, *, shared: boo
 
 def has_credentials(request: Headers) -> bool:
     """Return whether a request says on whose behalf it is made; a cookie alone says that to a private cache only."""
-    return any(name in request for name in CREDENTIALS if name != "cookie")
+    return not _BEYOND_COOKIES.isdisjoint(request)
 
 
 def allows_sharing(told: Directives) -> bool:

@@ -8,7 +8,7 @@ from schemawire.transport.message import Headers
 
 CONDITIONS = ("if-none-match", "if-modified-since")
 """Request fields that a cache understands and replaces by its own."""
-PRECONDITIONS = ("if-match", "if-unmodified-since", "if-range", "range")
+PRECONDITIONS = frozenset({"if-match", "if-unmodified-since", "if-range", "range"})
 """Request fields that only the origin can judge, or that ask for a part; such requests pass through."""
 
 # They describe the stored bytes, which a 304 leaves as they are (RFC 9111 §3.2).
