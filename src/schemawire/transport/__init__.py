@@ -7,7 +7,7 @@ from schemawire.transport.discovery import Discovery, DiscoveryConfig, Discovery
 from schemawire.transport.endpoints import EndpointStatistics
 from schemawire.transport.health_checks import HealthCheckConfig
 from schemawire.transport.message import Headers, Request, Response
-from schemawire.transport.options import PoolConfig, TimeoutConfig, TlsConfig
+from schemawire.transport.options import PoolConfig, ProxyConfig, TimeoutConfig, TlsConfig
 from schemawire.transport.routes import INHERIT, RouteOptions
 from schemawire.transport.slow_down import SlowDownConfig
 from schemawire.transport.stream import StreamResponse
@@ -30,6 +30,7 @@ __all__ = [
     "Listing",
     "Place",
     "PoolConfig",
+    "ProxyConfig",
     "Request",
     "Response",
     "RouteOptions",

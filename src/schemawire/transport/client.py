@@ -31,7 +31,7 @@ from schemawire.transport.explanation import origin_lines, route_lines
 from schemawire.transport.health_checks import HealthCheckConfig
 from schemawire.transport.loops import LoopOwner
 from schemawire.transport.message import Body, Headers, HeaderSource, Response
-from schemawire.transport.options import PoolConfig, TimeoutConfig, TlsConfig
+from schemawire.transport.options import PoolConfig, ProxyConfig, TimeoutConfig, TlsConfig
 from schemawire.transport.outgoing import ABSENT, call_of
 from schemawire.transport.plan import Outcome, Plan
 from schemawire.transport.policies import Policies
@@ -93,6 +93,7 @@ class Client:
         headers: sent with every request, such as `Authorization`.
         wire: the name of a wire (`aiohttp`, `httpx2`) or a `Wire`.
         tls: whom to trust on `https`, and who we are.
+        proxy: the HTTP proxy that requests go through.
         listener: hears what happens, and may add headers such as a trace context.
         max_body_bytes: the largest body that `request` collects, from 1.
         name: what events call this client.
@@ -127,6 +128,7 @@ class Client:
         headers: HeaderSource = (),
         wire: str | Wire = "aiohttp",
         tls: TlsConfig | None = None,
+        proxy: ProxyConfig | None = None,
         listener: Listener | None = None,
         max_body_bytes: int = MAX_BODY_BYTES,
         name: str = "client",
@@ -144,7 +146,7 @@ class Client:
         self._origins = dict(origins or {})
         self._store = None if cache is None else open_store(cache.path, cache.max_bytes)
         if isinstance(wire, str):
-            wire = make_wire(wire, pool=pool or PoolConfig(), tls=tls or TlsConfig())
+            wire = make_wire(wire, pool=pool or PoolConfig(), tls=tls or TlsConfig(), proxy=proxy)
         self._wire = wire
         self._owner = LoopOwner("client")
         self._plan = self._make_plan()

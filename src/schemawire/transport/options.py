@@ -1,8 +1,10 @@
 """The client's own options (time limits, pool, TLS), checked where they are made; knows no wire."""
 
 import ssl
-from dataclasses import dataclass
+from base64 import b64encode
+from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from schemawire.errors import ConfigurationInvalid
 from schemawire.resilience.ranges import require_count, require_number, require_order
@@ -57,6 +59,45 @@ class PoolConfig:
         require_number(self, "queue_timeout", low=0.0, high=86_400.0)
         require_number(self, "keepalive_expiry", low=0.0, high=86_400.0)
         require_number(self, "dns_cache", low=0.0, high=86_400.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProxyConfig:
+    """The HTTP proxy that requests go through; none is ever taken from the environment.
+
+    Args:
+        url: such as `http://proxy:3128`, without a user name, path or query.
+        user: whom the proxy knows us as; empty for nobody.
+        password: their password.
+
+    Raises:
+        ConfigurationInvalid: the address is malformed.
+    """
+
+    url: str
+    user: str = ""
+    password: str = field(default="", repr=False)
+
+    def __post_init__(self) -> None:
+        try:
+            parts = urlsplit(self.url)
+            is_plain = parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in parts.netloc
+            is_plain = is_plain and parts.path in ("", "/") and not parts.query and not parts.fragment
+            _ = parts.port
+        except ValueError:
+            is_plain = False
+        if not is_plain:
+            raise ConfigurationInvalid(
+                "the address of the proxy is malformed, or holds a user name, path or query",
+                fix="Write it like http://proxy:3128, and give `user` and `password` beside it.",
+            )
+
+    @property
+    def authorization(self) -> str | None:
+        """The value of `Proxy-Authorization`, or `None` where nobody is named (RFC 7617)."""
+        if not self.user:
+            return None
+        return "Basic " + b64encode(f"{self.user}:{self.password}".encode()).decode()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,29 +3,29 @@
 from collections.abc import Callable
 
 from schemawire.errors import ConfigurationInvalid
-from schemawire.transport.options import PoolConfig, TlsConfig
+from schemawire.transport.options import PoolConfig, ProxyConfig, TlsConfig
 from schemawire.transport.wire import Wire
 
 
-def _aiohttp(pool: PoolConfig, tls: TlsConfig) -> Wire:
+def _aiohttp(pool: PoolConfig, tls: TlsConfig, proxy: ProxyConfig | None) -> Wire:
     from schemawire.transport.wires.aiohttp import AiohttpWire
 
-    return AiohttpWire(pool=pool, tls=tls)
+    return AiohttpWire(pool=pool, tls=tls, proxy=proxy)
 
 
-def _httpx2(pool: PoolConfig, tls: TlsConfig) -> Wire:
+def _httpx2(pool: PoolConfig, tls: TlsConfig, proxy: ProxyConfig | None) -> Wire:
     from schemawire.transport.wires.httpx2 import Httpx2Wire
 
-    return Httpx2Wire(pool=pool, tls=tls)
+    return Httpx2Wire(pool=pool, tls=tls, proxy=proxy)
 
 
-def _pyreqwest(pool: PoolConfig, tls: TlsConfig) -> Wire:
+def _pyreqwest(pool: PoolConfig, tls: TlsConfig, proxy: ProxyConfig | None) -> Wire:
     from schemawire.transport.wires.pyreqwest import PyreqwestWire
 
-    return PyreqwestWire(pool=pool, tls=tls)
+    return PyreqwestWire(pool=pool, tls=tls, proxy=proxy)
 
 
-_WIRES: dict[str, Callable[[PoolConfig, TlsConfig], Wire]] = {
+_WIRES: dict[str, Callable[[PoolConfig, TlsConfig, ProxyConfig | None], Wire]] = {
     "aiohttp": _aiohttp,
     "httpx2": _httpx2,
     "pyreqwest": _pyreqwest,
@@ -33,7 +33,7 @@ _WIRES: dict[str, Callable[[PoolConfig, TlsConfig], Wire]] = {
 _EXTRAS = {"httpx2": "http2", "pyreqwest": "fast"}
 
 
-def make_wire(name: str, *, pool: PoolConfig, tls: TlsConfig) -> Wire:
+def make_wire(name: str, *, pool: PoolConfig, tls: TlsConfig, proxy: ProxyConfig | None = None) -> Wire:
     """Return the wire called `name`.
 
     Raises:
@@ -45,7 +45,7 @@ def make_wire(name: str, *, pool: PoolConfig, tls: TlsConfig) -> Wire:
             f"there is no wire {name!r}", fix=f"Use one of {', '.join(sorted(_WIRES))}, or a `Wire` object."
         )
     try:
-        return make(pool, tls)
+        return make(pool, tls, proxy)
     except ImportError as error:
         extra = _EXTRAS.get(name, name)
         raise ConfigurationInvalid(

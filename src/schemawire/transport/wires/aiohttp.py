@@ -15,7 +15,7 @@ from yarl import URL
 from schemawire.errors import Closed
 from schemawire.transport.loops import LoopOwner
 from schemawire.transport.message import Headers, Request
-from schemawire.transport.options import PoolConfig, TlsConfig
+from schemawire.transport.options import PoolConfig, ProxyConfig, TlsConfig
 from schemawire.transport.wire import WireResponse, WireStatistics
 from schemawire.transport.wires.aiohttp_errors import TRANSLATED, translated
 from schemawire.transport.wires.aiohttp_exchange import Exchange, Origin
@@ -35,11 +35,15 @@ class AiohttpWire:
         pool: how long idle connections and resolved names are kept; the number of connections is not limited here,
             because aiohttp's own queue is unfair: the client's first-come-first-served gate stands in front.
         tls: whom to trust, and who we are; read when the first connection is made.
+        proxy: what requests go through; each then takes the longer way through a session.
     """
 
     name = "aiohttp"
 
-    def __init__(self, *, pool: PoolConfig | None = None, tls: TlsConfig | None = None) -> None:
+    def __init__(
+        self, *, pool: PoolConfig | None = None, tls: TlsConfig | None = None, proxy: ProxyConfig | None = None
+    ) -> None:
+        self._proxy = proxy
         self._pool = pool or PoolConfig()
         self._tls = tls or TlsConfig()
         self._owner = LoopOwner("aiohttp wire")
@@ -85,19 +89,27 @@ class AiohttpWire:
     ) -> "AiohttpResponse":
         """Send what needs more than a plain message: a streamed or large body, or headers that change the framing."""
         url, session = self._place(request.url)
+        proxy, headers, tunnel = self._proxy, list(request.headers.pairs), None
+        if proxy is not None and proxy.authorization is not None:
+            own = ("Proxy-Authorization", proxy.authorization)
+            # Through a tunnel only the proxy may see it; without one the request itself is the proxy's.
+            tunnel = dict([own]) if url.scheme == "https" else None
+            headers += [] if tunnel else [own]
         response = await session.request(
             request.method,
             url,
             data=request.content(),
-            headers=request.headers.pairs,
+            headers=headers,
             timeout=self._timeout(connect_timeout, read_timeout),
             allow_redirects=False,
+            proxy=None if proxy is None else proxy.url,
+            proxy_headers=tunnel,
         )
         return AiohttpResponse(response, self)
 
     def _origin(self, address: str) -> Origin | None:
         """Return what the requests to an address share, or `None` for an address that only a session can judge."""
-        if not address or "@" in address or "?" in address or "#" in address:
+        if self._proxy is not None or not address or "@" in address or "?" in address or "#" in address:
             return None
         url, session = self._place(address)
         if url.scheme not in ("http", "https") or not url.raw_host or session.connector is None:

@@ -9,7 +9,7 @@ import httpx2
 from schemawire.errors import AttemptTimeout, BadReply, Closed, ConnectFailed, ConnectionLost, SchemawireError
 from schemawire.transport.loops import LoopOwner
 from schemawire.transport.message import Headers, Request
-from schemawire.transport.options import PoolConfig, TlsConfig
+from schemawire.transport.options import PoolConfig, ProxyConfig, TlsConfig
 from schemawire.transport.wire import WireStatistics
 
 
@@ -20,14 +20,21 @@ class Httpx2Wire:
         pool: how long idle connections are kept; their number is not limited here, because the client's own gate stands
             in front.
         tls: whom to trust, and who we are.
+        proxy: what requests go through.
         prior_knowledge: speak HTTP/2 at once, without TLS or an offer; only for servers known to understand it.
     """
 
     name = "httpx2"
 
     def __init__(
-        self, *, pool: PoolConfig | None = None, tls: TlsConfig | None = None, prior_knowledge: bool = False
+        self,
+        *,
+        pool: PoolConfig | None = None,
+        tls: TlsConfig | None = None,
+        proxy: ProxyConfig | None = None,
+        prior_knowledge: bool = False,
     ) -> None:
+        self._proxy = proxy
         self._pool = pool or PoolConfig()
         self._tls = tls or TlsConfig()
         self._http1 = not prior_knowledge
@@ -76,6 +83,7 @@ class Httpx2Wire:
                     keepalive_expiry=keepalive,
                 ),
                 trust_env=False,
+                proxy=None if self._proxy is None else _proxied(self._proxy),
                 cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
             )
         return self._client
@@ -140,7 +148,7 @@ def translated(error: Exception, url: str, *, head_arrived: bool = False) -> Sch
     match error:
         case httpx2.ConnectTimeout() | httpx2.PoolTimeout():
             return ConnectFailed(f"No connection to {url} in time ({cause})")
-        case httpx2.ConnectError() | httpx2.UnsupportedProtocol() | httpx2.InvalidURL():
+        case httpx2.ConnectError() | httpx2.ProxyError() | httpx2.UnsupportedProtocol() | httpx2.InvalidURL():
             return ConnectFailed(f"No connection to {url} ({cause})")
         case httpx2.TimeoutException():
             return AttemptTimeout(f"{url} was silent for longer than the read timeout ({cause})")
@@ -150,6 +158,10 @@ def translated(error: Exception, url: str, *, head_arrived: bool = False) -> Sch
             return BadReply(f"{url} did not answer in HTTP ({cause})")
         case _:
             return ConnectionLost(f"The connection to {url} broke before the reply was complete ({cause})")
+
+
+def _proxied(proxy: ProxyConfig) -> httpx2.Proxy:
+    return httpx2.Proxy(proxy.url, auth=(proxy.user, proxy.password) if proxy.user else None)
 
 
 def _limit(seconds: float) -> float | None:

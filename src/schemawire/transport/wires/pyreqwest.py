@@ -9,13 +9,14 @@ from typing import Any
 
 from pyreqwest import exceptions
 from pyreqwest.client import Client, ClientBuilder
+from pyreqwest.proxy import ProxyBuilder
 from pyreqwest.request import RequestBuilder, StreamRequest
 from pyreqwest.response import Response
 
 from schemawire.errors import AttemptTimeout, BadReply, Closed, ConnectFailed, ConnectionLost, SchemawireError
 from schemawire.transport.loops import LoopOwner
 from schemawire.transport.message import Headers, Request
-from schemawire.transport.options import PoolConfig, TlsConfig
+from schemawire.transport.options import PoolConfig, ProxyConfig, TlsConfig
 from schemawire.transport.wire import WireStatistics
 
 _READ_AHEAD = 0
@@ -35,11 +36,15 @@ class PyreqwestWire:
         pool: how long idle connections are kept.
         tls: whom to trust, and who we are; read when the first connection is made. A certificate that is an authority
             and a server's own at once is refused.
+        proxy: what requests go through.
     """
 
     name = "pyreqwest"
 
-    def __init__(self, *, pool: PoolConfig | None = None, tls: TlsConfig | None = None) -> None:
+    def __init__(
+        self, *, pool: PoolConfig | None = None, tls: TlsConfig | None = None, proxy: ProxyConfig | None = None
+    ) -> None:
+        self._proxy = proxy
         self._pool = pool or PoolConfig()
         self._tls = tls or TlsConfig()
         self._owner = LoopOwner("pyreqwest wire")
@@ -83,12 +88,12 @@ class PyreqwestWire:
             ClientBuilder()
             .max_connections(None)
             .http1_only()
-            .no_proxy()
             .default_cookie_store(False)
             .follow_redirects(False)
             .referer(False)
             .pool_idle_timeout(timedelta(seconds=keepalive))
         )
+        builder = builder.no_proxy() if self._proxy is None else builder.proxy(_proxied(self._proxy))
         if keepalive == 0:
             builder = builder.pool_max_idle_per_host(0)
         if connect < math.inf:
@@ -159,6 +164,11 @@ def _streamed(builder: RequestBuilder, request: Request) -> StreamRequest:
     elif content is not None:
         builder = builder.body_stream(content)
     return builder.streamed_read_buffer_limit(_READ_AHEAD).build_streamed()
+
+
+def _proxied(proxy: ProxyConfig) -> ProxyBuilder:
+    builder = ProxyBuilder.all(proxy.url)
+    return builder.basic_auth(proxy.user, proxy.password) if proxy.user else builder
 
 
 def _with_tls(builder: ClientBuilder, tls: TlsConfig) -> ClientBuilder:
