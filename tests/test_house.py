@@ -197,7 +197,19 @@ def test_names_say_what_a_thing_is() -> None:
 
 
 @pytest.mark.parametrize(
-    "room", ["schema", "resilience", "transport", "protocol", "analysis", "exchange", "service", "settings", "testing"]
+    "room",
+    [
+        "schema",
+        "resilience",
+        "transport",
+        "protocol",
+        "analysis",
+        "exchange",
+        "service",
+        "settings",
+        "telemetry",
+        "testing",
+    ],
 )
 def test_a_room_lists_what_it_offers(room: str) -> None:
     """`__all__` is sorted, complete and importable."""

@@ -7,10 +7,12 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
 )
+from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 
@@ -24,9 +26,17 @@ class Collector:
         self.headers: list[dict[str, str]] = []
         self.resources: list[dict[str, object]] = []
         self.spans: list[Span] = []
+        self.metrics: list[Metric] = []
+
+    def take_metrics(self, body: bytes) -> None:
+        """Decode one delivery of metrics; a malformed one raises."""
+        request = ExportMetricsServiceRequest.FromString(body)
+        for batch in request.resource_metrics:
+            for scope in batch.scope_metrics:
+                self.metrics.extend(scope.metrics)
 
     def take(self, body: bytes, headers: dict[str, str]) -> None:
-        """Decode one delivery; a malformed one raises."""
+        """Decode one delivery of spans; a malformed one raises."""
         self.headers.append(headers)
         request = ExportTraceServiceRequest.FromString(body)
         for batch in request.resource_spans:
@@ -60,8 +70,11 @@ def collecting() -> Iterator[Collector]:
             if self.headers.get("Content-Encoding") == "gzip":
                 body = gzip.decompress(body)
             collector.deliveries += 1
-            if collector.status == 200:
-                assert (self.path, self.headers["Content-Type"]) == ("/v1/traces", "application/x-protobuf")
+            assert self.headers["Content-Type"] == "application/x-protobuf"
+            if self.path == "/v1/metrics":
+                collector.take_metrics(body)
+            elif collector.status == 200:
+                assert self.path == "/v1/traces"
                 collector.take(body, {name.lower(): value for name, value in self.headers.items()})
             answer = ExportTraceServiceResponse().SerializeToString()
             self.send_response(collector.status)

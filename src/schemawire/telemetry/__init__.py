@@ -4,7 +4,8 @@ from schemawire.telemetry.exposition import OPENMETRICS_TYPE, PROMETHEUS_TYPE
 from schemawire.telemetry.history import History, HistoryConfig, HistoryStatistics
 from schemawire.telemetry.logs import LogListener, configure_logging
 from schemawire.telemetry.metrics import MetricsListener
-from schemawire.telemetry.otlp import OtlpConfig, open_tracer_provider
+from schemawire.telemetry.otel_metrics import OtelMetricsListener
+from schemawire.telemetry.otlp import OtlpConfig, open_meter_provider, open_tracer_provider
 from schemawire.telemetry.remote_write import LineProtocol, RemoteWrite
 from schemawire.telemetry.repeats import SamplingConfig, SamplingStatistics
 from schemawire.telemetry.rollups import Point, Tier, increases
@@ -23,6 +24,7 @@ __all__ = [
     "LineProtocol",
     "LogListener",
     "MetricsListener",
+    "OtelMetricsListener",
     "OtlpConfig",
     "Point",
     "RemoteWrite",
@@ -40,5 +42,6 @@ __all__ = [
     "configure_logging",
     "current_labels",
     "increases",
+    "open_meter_provider",
     "open_tracer_provider",
 ]

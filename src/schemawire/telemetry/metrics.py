@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from contextvars import ContextVar, Token
+from functools import partial
 from typing import Any, TypeVar
 
 from opentelemetry import trace
@@ -23,10 +23,10 @@ from schemawire.events import (
     SilentListener,
 )
 from schemawire.telemetry.exposition import as_json, openmetrics_text, prometheus_text
+from schemawire.telemetry.in_flight import InFlight, current_method
 from schemawire.telemetry.instruments import AnyFamily, Counter, Gauge, Histogram, Sample
 from schemawire.telemetry.semantics import (
     METHOD,
-    OTHER_METHOD,
     SERVER_ADDRESS,
     SERVER_PORT,
     method_attributes,
@@ -35,7 +35,6 @@ from schemawire.telemetry.semantics import (
 from schemawire.telemetry.shown import shown_endpoint, shown_error, shown_route
 from schemawire.telemetry.states import is_metric_name, state_gauges
 
-_METHOD: ContextVar[str] = ContextVar("schemawire_method", default=OTHER_METHOD)
 _BREAKER_STATES = ("closed", "open", "half_open", "forced_open", "disabled", "metrics_only")
 
 
@@ -123,7 +122,7 @@ class MetricsListener(SilentListener):
 
     def call_scope(self, name: str, method: str, route: str) -> AbstractContextManager[object]:
         """Return a scope that counts the call as in flight."""
-        return _InFlight(self._in_flight, (shown_endpoint(name),), method)
+        return InFlight(partial(self._in_flight.add, (shown_endpoint(name),)), method)
 
     def on_event(self, event: Event) -> None:
         """Count or measure `event`."""
@@ -157,7 +156,7 @@ class MetricsListener(SilentListener):
         status = "" if event.status is None else str(event.status)
         failed = event.status is not None and event.status >= 400
         error = shown_error(event.error) or (status if failed else "")
-        method = str(method_attributes(_METHOD.get())[METHOD])
+        method = str(method_attributes(current_method())[METHOD])
         where = str(server.get(SERVER_ADDRESS, "")), str(server.get(SERVER_PORT, ""))
         self._attempts.observe((method, *where, status, error), event.duration, self._trace_id())
 
@@ -215,21 +214,3 @@ class MetricsListener(SilentListener):
     def as_json(self) -> dict[str, Any]:
         """Return all metrics as plain JSON values, percentiles included."""
         return as_json(self.families())
-
-
-class _InFlight(AbstractContextManager[object]):
-    def __init__(self, gauge: Gauge, labels: tuple[str, ...], method: str) -> None:
-        self._gauge = gauge
-        self._labels = labels
-        self._method = method
-        self._token: Token[str] | None = None
-
-    def __enter__(self) -> object:
-        self._gauge.add(self._labels)
-        self._token = _METHOD.set(self._method)
-        return self
-
-    def __exit__(self, *details: object) -> None:
-        self._gauge.add(self._labels, -1.0)
-        if self._token is not None:
-            _METHOD.reset(self._token)

@@ -1,4 +1,4 @@
-"""Sends spans to a collector by OTLP over HTTP; the only file that needs the SDK, which the extra `otel` brings."""
+"""Sends spans and metrics to a collector by OTLP over HTTP; alone needs the SDK, which the extra `otel` brings."""
 
 import math
 from collections.abc import Mapping
@@ -11,15 +11,17 @@ from schemawire.errors import ConfigurationInvalid
 from schemawire.telemetry.shown import shown_endpoint
 
 if TYPE_CHECKING:
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import TracerProvider
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OtlpConfig:
-    """Where spans are sent, and how many.
+    """Where spans and metrics are sent, and how many.
 
     Args:
-        endpoint: the collector's base URL, such as `http://localhost:4318`; `/v1/traces` is added.
+        endpoint: the collector's base URL, such as `http://localhost:4318`; `/v1/traces` or `/v1/metrics` is added.
         service_name: what the collector calls this program.
         headers: sent along, such as an API key.
         sample_ratio: the share of traces begun here that is recorded, 0 to 1; a caller's own decision wins.
@@ -69,16 +71,12 @@ def open_tracer_provider(options: OtlpConfig) -> "TracerProvider":
     """
     try:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-        from opentelemetry.sdk.resources import Resource
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
         from opentelemetry.sdk.trace.sampling import ParentBasedTraceIdRatio
     except ImportError as error:
-        raise ConfigurationInvalid(
-            "Sending traces needs the OpenTelemetry SDK", fix='Install it: pip install "schemawire[otel]".'
-        ) from error
-    resource = Resource.create({"service.name": options.service_name, "service.version": __version__})
-    provider = TracerProvider(resource=resource, sampler=ParentBasedTraceIdRatio(options.sample_ratio))
+        raise _without_sdk() from error
+    provider = TracerProvider(resource=_resource(options), sampler=ParentBasedTraceIdRatio(options.sample_ratio))
     exporter = OTLPSpanExporter(
         endpoint=f"{options.endpoint.rstrip('/')}/v1/traces", headers=dict(options.headers), timeout=options.timeout
     )
@@ -92,3 +90,39 @@ def open_tracer_provider(options: OtlpConfig) -> "TracerProvider":
         )
     )
     return provider
+
+
+def open_meter_provider(options: OtlpConfig) -> "MeterProvider":
+    """Return a provider whose figures a thread delivers at every `interval`; it is not made the program's own.
+
+    Figures are cumulative, so what a collector missed while it was away is in the next delivery. End it with
+    `shutdown()`, which delivers once more.
+
+    Raises:
+        ConfigurationInvalid: the extra `otel` is not installed.
+    """
+    try:
+        from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+        from opentelemetry.sdk.metrics import MeterProvider
+        from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
+    except ImportError as error:
+        raise _without_sdk() from error
+    exporter = OTLPMetricExporter(
+        endpoint=f"{options.endpoint.rstrip('/')}/v1/metrics", headers=dict(options.headers), timeout=options.timeout
+    )
+    reader = PeriodicExportingMetricReader(
+        exporter, export_interval_millis=options.interval * 1000, export_timeout_millis=options.timeout * 1000
+    )
+    return MeterProvider([reader], resource=_resource(options))
+
+
+def _resource(options: OtlpConfig) -> "Resource":
+    from opentelemetry.sdk.resources import Resource
+
+    return Resource.create({"service.name": options.service_name, "service.version": __version__})
+
+
+def _without_sdk() -> ConfigurationInvalid:
+    return ConfigurationInvalid(
+        "Sending to a collector needs the OpenTelemetry SDK", fix='Install it: pip install "schemawire[otel]".'
+    )
