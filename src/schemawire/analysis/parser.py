@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from schemawire.analysis.context import Context
-from schemawire.analysis.facts import EntityName, Fact, PropertyFact, RelationFact
+from schemawire.analysis.facts import EntityFact, EntityName, Fact, KindFact, PropertyFact, RelationFact
 from schemawire.analysis.lexicon import Lexicon
 from schemawire.analysis.naming import entity_words
 from schemawire.analysis.parsing import Tree, parse
@@ -96,13 +96,17 @@ def _joined(plain: Sequence[Fact], parsed: Sequence[Fact], tree: Tree, lexicon: 
     owned = {fact.phrase.head for fact in parsed if isinstance(fact, PropertyFact)}
     related = any(isinstance(fact, RelationFact) for fact in parsed)
     verbs = {node.token.end for node in tree if node.is_verb and node.tag != "VBG"}
+    states: set[EntityName] = {
+        (node.lower,) for node in tree if node.tag.startswith("JJ") or node.tag in ("VBN", "VBG")
+    }
     kept = [fact for fact in plain if not _is_outranked(fact, owned, related) and not _is_verb(fact, verbs)]
+    kept = [fact for fact in kept if not _is_state(fact, states)]
     return [fact for fact in (*kept, *parsed) if not _is_empty(fact, lexicon)]
 
 
 def _is_outranked(fact: Fact, owned: set[str], related: bool) -> bool:
     if isinstance(fact, PropertyFact):
-        if fact.phrase.hint or fact.phrase.values or fact.values or fact.phrase.tail:
+        if fact.phrase.hint == "boolean" or fact.phrase.values or fact.values or fact.phrase.tail:
             return False
         return fact.phrase.head in owned
     return related and isinstance(fact, RelationFact)
@@ -113,11 +117,22 @@ def _is_verb(fact: Fact, verbs: set[int]) -> bool:
     return isinstance(fact, PropertyFact) and not fact.phrase.hint and fact.phrase.end in verbs
 
 
+def _is_state(fact: Fact, states: set[EntityName]) -> bool:
+    """Return whether the patterns took an adjective for a thing: "a switch is either open or closed"."""
+    match fact:
+        case KindFact(child=name) | EntityFact(words=name):
+            return name in states
+        case _:
+            return False
+
+
 def _is_empty(fact: Fact, lexicon: Lexicon) -> bool:
     """A property whose one word is a kind, a list or a number names nothing."""
     if not isinstance(fact, PropertyFact) or len(fact.phrase.words) != 1:
         return False
     word = entity_words(fact.phrase.words)[0]
+    if fact.phrase.plural and lexicon.grammar.is_in(word, "kind_nouns"):
+        return True
     groups = ("not_things", "wrappers", "empty_things")
     return word not in lexicon.nouns.types and any(lexicon.grammar.is_in(word, group) for group in groups)
 

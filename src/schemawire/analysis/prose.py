@@ -112,7 +112,7 @@ def _is_stage(case: _Case) -> bool:
 
 def _strong(name: EntityName, case: _Case, lexicon: Lexicon) -> bool:
     """A thing that is described: it is a kind, was declared, or has fields and takes part in something."""
-    if nature_of(name, lexicon).known:
+    if nature_of(name, lexicon).known and not case.sure:
         return len(case.fields) > 1 and bool(case.others)
     return case.sure or len(case.fields) > 1 or (bool(case.fields) and bool(case.others))
 

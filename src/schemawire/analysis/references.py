@@ -19,13 +19,15 @@ _PLURAL_PRONOUNS = frozenset({"they", "them", "their"})
 class References:
     """Resolves the words of one sentence.
 
-    `subject` is the main clause's; `spoken` are all subjects so far, those of conditions included.
+    `subject` is the main clause's; `spoken` are all subjects so far, those of conditions included; `topic` is
+    what the sentence opens with ("for each ingredient").
     """
 
     context: Context
     phrases: PhraseReader
     subject: EntityName | None = None
     spoken: list[EntityName] = field(default_factory=list)
+    topic: EntityName | None = None
 
     def is_system(self, node: Node) -> bool:
         """Return whether a noun or pronoun means the product itself."""
@@ -51,6 +53,8 @@ class References:
 
     def _antecedent(self, pronoun: str) -> EntityName | None:
         """Return what a pronoun stands for: "it" and "its" prefer the last subject that is no person."""
+        if self.topic is not None:
+            return self.topic
         if pronoun in ("it", "its"):
             people = self.context.lexicon.nouns.people | {"staff", "system"}
             things = [name for name in reversed(self.spoken) if name[-1] not in people]
@@ -73,7 +77,8 @@ class References:
 
     def is_one_name(self, node: Node, of: Node) -> bool:
         """Return whether a noun and what is behind its "of" are one name: "date of birth"."""
-        return self.context.lexicon.grammar.is_in(node.lower, "of_nouns") and not of.kids("det", "poss")
+        joins = self.context.lexicon.grammar.is_in(node.lower, "of_nouns") and of.lower != "money"
+        return joins and not of.kids("det", "poss")
 
     def spoken_of(self, doer: Node) -> EntityName | None:
         """Return the thing that a subject is about: of "the name of a guest" the guest."""

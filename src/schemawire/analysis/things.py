@@ -23,6 +23,8 @@ def is_thing(fact: PropertyFact, lexicon: Lexicon) -> bool:
     phrase = fact.phrase
     if fact.certain or fact.type is not None or fact.values or phrase.hint or (phrase.bracket and not phrase.plural):
         return False
+    if fact.kind == "composition" and phrase.plural:
+        return True  # "a course consists of sections"
     if is_known_field(phrase, lexicon):
         return phrase.plural and phrase.quantity is not None and phrase.is_many and _usually_hangs(phrase, lexicon)
     if fact.relational or phrase.is_many:

@@ -25,6 +25,7 @@ from schemawire.analysis.tree_clauses import (
     subjects,
 )
 from schemawire.analysis.tree_phrases import Brackets, PhraseReader, conjuncts
+from schemawire.analysis.tree_states import read_states
 from schemawire.schema.model import RelationshipKind
 
 _SURE, _FAIR, _WEAK = 0.85, 0.7, 0.5
@@ -49,7 +50,11 @@ class TreeReader:
         if opening.startswith(_EXAMPLES):
             return []
         self.refer = References(self.context, self.phrases)
+        self.refer.topic = self._topic(tree)
         facts: list[Fact] = []
+        for node in tree:
+            form = self.context.lexicon.verbs.forms.get(node.lower) if node.is_verb else None
+            node.lemma = form.lemma if form is not None else node.lemma
         for node in tree:
             if node.is_verb:
                 facts.extend(self._read_verb(node))
@@ -58,6 +63,13 @@ class TreeReader:
         if self.refer.subject is not None:
             self.context.subject = self.refer.subject
         return facts
+
+    def _topic(self, tree: Tree) -> EntityName | None:
+        """Return what a sentence opens with: "for each ingredient its name must be known" is about ingredients."""
+        opening = tree[0]
+        behind = opening.kids("pobj") if opening.lower in ("for", "of") else []
+        each = behind and any(child.lower in ("each", "every") for child in behind[0].kids("det"))
+        return self.refer.resolve(behind[0]) if each else None
 
     def _read_verb(self, verb: Node) -> Iterator[Fact]:
         if verb.dep in ("aux", "auxpass", "compound", "amod") or is_negated(verb):
@@ -158,6 +170,7 @@ class TreeReader:
                     yield from self._with(
                         name, [n for word, _, nouns in behind if word == "with" for n in nouns], "with"
                     )
+            return
         if is_conditional(verb):
             return
         for agent in human:
@@ -191,6 +204,10 @@ class TreeReader:
     def _read_copula(self, verb: Node, doers: Sequence[Node]) -> Iterator[Fact]:
         if verb.kids("expl"):
             yield from self._read_existence(verb)
+            return
+        states = read_states(verb, list(doers), self.refer, self.context.lexicon)
+        if states is not None:
+            yield states
             return
         for attribute in verb.kids("attr"):
             of = next((nouns for word, _, nouns in adjuncts(attribute) if word == "of"), [])
@@ -274,14 +291,15 @@ class TreeReader:
                 if word in ("at", "on") and rule != "parser:object-preposition":
                     yield self._property(source_words, other, phrase, None, kind="association", rule="parser:when")
                 continue
+            by = rule == "parser:passive-by"
             first, last = sorted((doer, other), key=lambda node: node.index)
             confidence = _WEAK if rule == "parser:object-preposition" else _FAIR
             yield RelationFact(
                 source_words=source_words, target_words=target, verb=verb.lemma, particle=word,
                 passive=rule == "parser:passive-preposition",
                 source=Source(first.token.start, last.token.end, rule, confidence),
-                source_quantity=self._source_count(doer, word),
-                target_quantity=self._target_count(other, verb, doer, word),
+                source_quantity=self._agent_count(doer) if by else self._source_count(doer, word),
+                target_quantity=MANY if by else self._target_count(other, verb, doer, word),
             )  # fmt: skip
 
     def _source_count(self, doer: Node, word: str) -> Quantity | None:
@@ -303,10 +321,18 @@ class TreeReader:
             return MANY if word == "to" else None
         return quantity
 
+    def _agent_count(self, agent: Node) -> Quantity | None:
+        """Bare agents are shared out: "tours are led by guides" means one guide each."""
+        quantity = self.phrases.read(agent).quantity if agent.is_noun else None
+        return quantity or ONE
+
     def _target_count(self, other: Node, verb: Node, doer: Node, word: str) -> Quantity | None:
         if not other.is_noun:
             return None
         phrase, mood = self.phrases.read(other), modality(verb)
+        staying = self.context.lexicon.verbs.is_in(verb.lemma, "staying") and word
+        if staying and phrase.quantity is None and not phrase.determiner:
+            return ONE  # "faults are assigned to technicians": each to one
         each = any(child.lower in ("each", "every") for child in doer.kids("det"))
         quantity = phrase.quantity or (MANY if phrase.plural else ONE if phrase.determiner else None)
         if quantity is None:

@@ -57,7 +57,7 @@ class PhraseReader:
         return Phrase(
             words=tuple(part.lower for part in (*naming, node) if part.token.is_word),
             start=min([*own, node.token.start]), end=inside[-1].end if inside else node.token.end,
-            quantity=self._quantity(left), plural=is_plural(node.lower), marks=self._marks(left),
+            quantity=self._quantity(node), plural=is_plural(node.lower), marks=self._marks(left),
             determiner=next((part.lower for part in left if part.dep in ("det", "predet")), ""),
             bracket=tag_words(inside, self.lexicon) if inside else (),
         )  # fmt: skip
@@ -85,11 +85,18 @@ class PhraseReader:
         field = node.head.lower in self.lexicon.nouns.types  # "rated power" is a field, "registered guests" are guests
         return grammar.is_in(node.lower, "empty_adjectives") or (node.tag in ("VBN", "VBD") and not field)
 
-    def _quantity(self, left: Sequence[Node]) -> Quantity | None:
-        """Return how many, read from the words before the noun: "at least two", "several", "each"."""
-        words = [part.lower for part in left if part.dep not in ("poss", "case")]
+    def _quantity(self, node: Node) -> Quantity | None:
+        """Return how many, read from the words before the noun: "one or more", "at least two", "each"."""
+        before = sorted((part for part in _counting(node) if part.index < node.index), key=lambda part: part.index)
+        words = [part.lower for part in before]
         found = (read_quantity(words[start:], self.lexicon.grammar) for start in range(len(words)))
         return next((reading[0] for reading in found if reading is not None), None)
+
+
+def _counting(node: Node) -> Iterator[Node]:
+    for child in node.children:
+        if child.dep not in ("poss", "conj", "relcl", "prep", "appos"):
+            yield from child.subtree()
 
 
 def _left_edge(node: Node) -> list[Node]:
