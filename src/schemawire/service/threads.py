@@ -2,12 +2,16 @@
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 T = TypeVar("T")
 
 SHORT_BYTES = 64 * 1024
 """Bodies up to this size are worked on at once: handing work to a thread costs as much as reading some kilobytes."""
+
+_LARGE = ThreadPoolExecutor(2, thread_name_prefix="large-bodies")
+"""Two, so that a very large body does not hold up every other; more would only fight for the interpreter's lock."""
 
 
 async def in_proportion(size_bytes: int, work: Callable[[], T]) -> T:
@@ -21,4 +25,4 @@ async def in_proportion(size_bytes: int, work: Callable[[], T]) -> T:
     """
     if size_bytes <= SHORT_BYTES:
         return work()
-    return await asyncio.to_thread(work)
+    return await asyncio.get_running_loop().run_in_executor(_LARGE, work)
