@@ -21,7 +21,8 @@ def program(name: str) -> str:
     if found is None and os.environ.get("SCHEMAWIRE_NEED_STORES"):
         pytest.fail(f"{name} is not installed, but SCHEMAWIRE_NEED_STORES is set")
     if found is None:
-        pytest.skip(f"{name} IS NOT INSTALLED: not tested against the real store (apt-get install {name})")
+        package = "prometheus" if name == "promtool" else name
+        pytest.skip(f"{name} IS NOT INSTALLED: not tested against the real program (apt-get install {package})")
     return found
 
 

@@ -1,6 +1,8 @@
 """Spans as a collector receives them: what belongs together, what is said, what is never said."""
 
 import asyncio
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -379,3 +381,10 @@ def test_options_are_checked(options: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationInvalid, match=next(iter(options))) as caught:
         OtlpConfig(**{"endpoint": "http://h:4318", **options})
     assert SECRET not in str(caught.value)
+
+
+def test_the_sdk_is_loaded_only_when_it_is_used() -> None:
+    """Importing every sink does not load the SDK, which is an extra."""
+    script = "import sys, schemawire.telemetry; print([n for n in sys.modules if n.startswith('opentelemetry.sdk')])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
