@@ -5,7 +5,7 @@ Knows nothing of what a domain schema is.
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from schemawire.schema.issues import Issue, invalid, pointer_to
 
@@ -81,23 +81,16 @@ def _is_storable(value: object) -> bool:
     """Tell whether a value is all storable JSON, level by level and without saying what is wrong."""
     level = [value]
     for _ in range(MAX_DEPTH + 1):
-        below: list[object] = []
-        for item in level:
-            if isinstance(item, str):
-                if _text_fault(item):
-                    return False
-            elif isinstance(item, dict):
-                if any(not isinstance(key, str) or _text_fault(key) for key in item):
-                    return False
-                below.extend(item.values())
-            elif isinstance(item, list | tuple):
-                below.extend(item)
-            elif _fault(item):
-                return False
-        if not below:
+        if any(_text_fault(item) if isinstance(item, str) else _fault(item) for item in level):
+            return False
+        level = [part for item in level if isinstance(item, dict | list | tuple) for part in _parts(item)]
+        if not level:
             return True
-        level = below
     return False
+
+
+def _parts(item: dict[str, object] | list[object] | tuple[object, ...]) -> Iterable[object]:
+    return item.values() if isinstance(item, dict) else item
 
 
 def _fault(value: object) -> str | None:
