@@ -13,16 +13,11 @@ Model = Mapping[str, set[object]]
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """What was right among what was found and what there is; all shares are 0 to 1."""
+    """Means over the cases: the right share of what was found, of what there is, and F1; all 0 to 1."""
 
     precision: float
     recall: float
-
-    @property
-    def f1(self) -> float:
-        """The harmonic mean of both."""
-        total = self.precision + self.recall
-        return 2 * self.precision * self.recall / total if total else 0.0
+    f1: float
 
 
 def folded(name: str) -> str:
@@ -63,5 +58,6 @@ def mean_scores(models: Iterable[tuple[Model, Model]]) -> dict[str, Score]:
         rows = [(len(gold[kind] & found[kind]), len(found[kind]), len(gold[kind])) for gold, found in pairs]
         precision = sum(right / max(found, 1) for right, found, _ in rows) / len(rows)
         recall = sum(right / max(gold, 1) for right, _, gold in rows) / len(rows)
-        means[kind] = Score(precision, recall)
+        f1 = sum(2 * right / max(found + gold, 1) for right, found, gold in rows) / len(rows)
+        means[kind] = Score(precision, recall, f1)
     return means

@@ -286,3 +286,14 @@ def test_what_is_forbidden_or_reserved_becomes_a_rule(text: str, kind: str, name
     assert rule.message == text.split(". ")[0] + "."
     assert rule.evidence[0].text == rule.message
     assert rule.name == name
+
+
+def test_an_act_with_data_carries_its_relationship() -> None:
+    """A thing named by the stem of a verb stands between the two ends of that verb; who does it does not."""
+    text = "Vets examine animals. An examination has a date. A publisher publishes books. A publisher has a name."
+    links = {link.name: link.through for link in ANALYSER.analyze_text(text).schema.relationships}
+    assert links == {"examines": "Examination", "publishes": None}
+    literal = ANALYSER.analyze_text(text, options=AnalysisOptions.literal()).schema.relationships
+    assert {frozenset((link.source, link.target)) for link in literal} == {
+        frozenset(("Vet", "Examination")), frozenset(("Animal", "Examination")), frozenset(("Publisher", "Book")),
+    }  # fmt: skip

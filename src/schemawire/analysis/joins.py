@@ -9,6 +9,10 @@ from schemawire.analysis.drafting import FieldDraft, LinkDraft, SchemaDraft
 from schemawire.analysis.facts import EntityName
 from schemawire.analysis.quantifiers import MANY, ONE, Quantity
 
+_SHORTEST_STEM = 4
+_DOERS = ("er", "or", "ee", "ant", "ist")
+"""Endings of those who act or are acted on: a publisher is no act of publishing."""
+
 
 def join_through_entities(draft: SchemaDraft) -> None:
     """Let the entity that a verb's noun names carry a relationship with many at both ends.
@@ -37,7 +41,7 @@ def split_at_joins(draft: SchemaDraft) -> None:
     The relation of the two then goes by way of that entity.
     """
     for link in list(draft.links):
-        join = next(((noun,) for noun in _nouns(link, draft) if (noun,) in draft.entities), None)
+        join = next((noun for noun in _nouns(link, draft) if noun in draft.entities), None)
         if join is None or link.source == link.target or join in (link.source, link.target):
             continue
         draft.links.remove(link)
@@ -50,8 +54,14 @@ def _part(link: LinkDraft, end: EntityName, join: EntityName) -> LinkDraft:
     return LinkDraft(source=end, target=join, verb="have", evidence=evidence, source_quantity=ONE, target_quantity=MANY)
 
 
-def _nouns(link: LinkDraft, draft: SchemaDraft) -> tuple[str, ...]:
-    return draft.lexicon.verbs.nouns.get(link.verb, ())
+def _nouns(link: LinkDraft, draft: SchemaDraft) -> list[EntityName]:
+    """Return what one act of a link's verb is called: by the lexicon, or an entity with the verb's stem."""
+    listed: list[EntityName] = [(noun,) for noun in draft.lexicon.verbs.nouns.get(link.verb, ())]
+    stem = link.verb.removesuffix("e").removesuffix("y")
+    if len(stem) < _SHORTEST_STEM:
+        return listed
+    acts = [name for name in draft.entities if name[-1].startswith(stem) and not name[-1].endswith(_DOERS)]
+    return listed + [name for name in acts if name not in (link.source, link.target)]
 
 
 def _join_of(link: LinkDraft, draft: SchemaDraft) -> EntityName | None:
@@ -59,7 +69,7 @@ def _join_of(link: LinkDraft, draft: SchemaDraft) -> EntityName | None:
     link.through = None
     if link.source == link.target or not (_is_many(link.source_quantity) and _is_many(link.target_quantity)):
         return None
-    nouns = [named] if named else [(noun,) for noun in draft.lexicon.verbs.nouns.get(link.verb, ())]
+    nouns = [named] if named else _nouns(link, draft)
     return next((noun for noun in nouns if noun in draft.entities and noun not in (link.source, link.target)), None)
 
 

@@ -21,7 +21,7 @@ from schemawire.schema import Issue
 _EXAMPLE = 'such as "Create a blog system with posts and comments" or "A post has a title and a body"'
 _NO_PARSER = "this much prose was read by patterns alone; the parser finds more: pip install 'schemawire[nlp]'"
 _THREAD_FROM = 5_000
-"""Characters from which reading moves to a thread: below, it takes a few milliseconds."""
+"""Characters from which reading by patterns moves to a thread; what the parser reads always does."""
 _DEFAULTS = AnalysisOptions()
 
 
@@ -55,7 +55,8 @@ class OfflineAnalyser:
 
         *Cancelled:* nothing was stored; a thread that reads a long text ends by itself.
         """
-        if isinstance(description, str) and len(description) < _THREAD_FROM:
+        quick = PROSE_FROM if self._parses else _THREAD_FROM
+        if isinstance(description, str) and len(description) < quick:
             return self.analyze_text(description, options=options)
         return await asyncio.to_thread(self.analyze_text, description, options=options)
 
