@@ -8,7 +8,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine, inspect, text
+from sqlalchemy import Connection, create_engine, inspect, text
 
 from schemawire.service import store as store_room
 from schemawire.service.store import HEAD, SqliteStore, StoreError, current_revision, metadata, migrate
@@ -60,3 +60,22 @@ async def test_a_database_of_a_newer_release_is_refused(tmp_path: Path) -> None:
     for _ in range(2):
         with pytest.raises(StoreError, match="9999"):
             await store.start()
+
+
+async def test_a_database_of_the_first_release_is_brought_up_to_date(tmp_path: Path) -> None:
+    """Tables at an earlier step get the later ones, and what they hold stays."""
+    store = SqliteStore(tmp_path / "a.db")
+    await store.start()
+    store_id = store.store_id
+
+    def go_back(conn: Connection) -> None:
+        conn.execute(text("DROP INDEX ix_operations_unfinished"))
+        conn.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+
+    await store.write(go_back)
+    await store.close()
+    await store.start()
+    assert store.store_id == store_id
+    assert await store.read(current_revision) == HEAD
+    assert await store.read(lambda conn: compare_metadata(MigrationContext.configure(conn), metadata)) == []
+    await store.close()
