@@ -106,3 +106,15 @@ def test_unknown_tier_needs_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     draft = OfflineAnalyser().analyze_text(PADDING)
     assert draft.tier == "patterns"
     assert any("schemawire[nlp]" in warning for warning in draft.warnings)
+
+
+def test_a_verb_taken_for_a_noun_is_repaired() -> None:
+    """A sentence without a verb is parsed again with an auxiliary, and its spans stay those of the text."""
+    text = "Guests order drinks and snacks, which are both menu items. A menu item has a name and a price."
+    draft = draft_of(text)
+    kinds = {entity.name for entity in draft.schema.entities if entity.extends == "MenuItem"}
+    assert kinds == {"Drink", "Snack"}
+    whole = text + PADDING
+    parts = [part for found in draft.evidence.values() for part in found]
+    assert all(whole[part.start : part.end] == part.text for part in parts)
+    assert not any("will" in part.text.split() for part in parts)

@@ -3,7 +3,7 @@
 Knows which sentences need a tree and how the two readings join; knows no rule of either.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from schemawire.analysis.context import Context
@@ -13,7 +13,8 @@ from schemawire.analysis.naming import entity_words
 from schemawire.analysis.parsing import Tree, parse
 from schemawire.analysis.patterns import PatternReader
 from schemawire.analysis.prose import PROSE_FROM
-from schemawire.analysis.sentences import Sentence, split_sentences
+from schemawire.analysis.repair import repaired
+from schemawire.analysis.sentences import Sentence, Token, split_sentences
 from schemawire.analysis.tagging import Word, tag_words
 from schemawire.analysis.tree_facts import TreeReader
 from schemawire.analysis.tree_phrases import without_brackets
@@ -60,7 +61,7 @@ def read_with_parser(text: str, lexicon: Lexicon) -> ParsedText:
         subjects.append(patterns.context.subject)
     open_ones = [] if len(text) < PROSE_FROM else _within_budget(readings)
     outside = [without_brackets(readings[index].sentence.tokens) for index in open_ones]
-    trees = dict(zip(open_ones, parse([tokens for tokens, _ in outside]), strict=True)) if open_ones else {}
+    trees = _parse_twice({i: tokens for i, (tokens, _) in zip(open_ones, outside, strict=True)}, readings)
     inside = {index: brackets for index, (_, brackets) in zip(open_ones, outside, strict=True)}
     context = Context(lexicon, product=patterns.context.product, product_name=patterns.context.product_name)
     context.aliases |= patterns.context.aliases
@@ -73,6 +74,19 @@ def read_with_parser(text: str, lexicon: Lexicon) -> ParsedText:
             found.extend(reading.facts)
             context.subject = subjects[index] or context.subject
     return ParsedText(facts=found, sentences=len(trees))
+
+
+def _parse_twice(sentences: Mapping[int, Sequence[Token]], readings: Sequence[Reading]) -> dict[int, Tree]:
+    """Return the trees of the sentences by their index, those without a verb parsed again with one."""
+    if not sentences:
+        return {}
+    trees = dict(zip(sentences, parse(list(sentences.values())), strict=True))
+    again = {
+        index: tokens
+        for index, tree in trees.items()
+        if (tokens := repaired(tree, sentences[index], readings[index].words)) is not None
+    }
+    return trees | dict(zip(again, parse(list(again.values())), strict=True))
 
 
 def _within_budget(readings: Sequence[Reading]) -> list[int]:
