@@ -1,10 +1,10 @@
-"""Requests per second of the service against a bare Starlette handler that does nothing, in one run.
+"""Requests per second of the service against bare Starlette and FastAPI handlers that do nothing, in one run.
 
     python benchmarks/service_throughput.py [--seconds 3]
 
-Both servers run one after the other as processes of their own, on the same loopback, with the same uvicorn; a third
-process sends the load. Every write is durable (`synchronous=FULL`) before it is answered; the bare handler stores
-nothing and does not even look at the body. On two cores the load generator takes part of what is measured, from both;
+The servers run one after the other as processes of their own, on the same loopback, with the same uvicorn; another
+process sends the load. Every write is durable (`synchronous=FULL`) before it is answered; the bare handlers store
+nothing and do not even look at the body. On two cores the load generator takes part of what is measured, from both;
 so the processor time that each server spent per request is shown too, and the ratio is that of processor times.
 """
 
@@ -30,7 +30,7 @@ from schemawire.testing.service_process import ServiceProcess, free_port
 
 CONCURRENCY = (1, 16, 64)
 BATCH_SIZE = 1_000
-BARE = """
+STARLETTE = """
 import sys, uvicorn
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse
@@ -40,6 +40,17 @@ async def nothing(request):
 app = Starlette(routes=[Route("/{path:path}", nothing, methods=["GET", "PATCH", "POST"])])
 uvicorn.run(app, port=int(sys.argv[1]), log_level="critical", access_log=False)
 """
+FASTAPI = """
+import sys, uvicorn
+from fastapi import FastAPI
+app = FastAPI()
+@app.api_route("/{path:path}", methods=["GET", "PATCH", "POST"])
+async def nothing(path: str):
+    return {"success": True}
+uvicorn.run(app, port=int(sys.argv[1]), log_level="critical", access_log=False)
+"""
+Figures = dict[tuple[str, int], tuple[float, float]]
+"""Requests per second, and seconds of the server's processor time per request, by kind and concurrency."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,8 +108,8 @@ async def _run_load(load: Load) -> float:
         return sum(finished) / (time.monotonic() - started)
 
 
-def measure(base_url: str, key: str, seconds: float, pid: int) -> dict[tuple[str, int], tuple[float, float]]:
-    """Return requests per second, and seconds of the server's processor time per request, by kind and concurrency."""
+def measure(base_url: str, key: str, seconds: float, pid: int) -> Figures:
+    """Measure every kind of request at every concurrency."""
     found = {}
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as sender:
         for kind in ("read", "write", "batch"):
@@ -116,10 +127,10 @@ def processor_time(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def measure_bare(seconds: float) -> dict[tuple[str, int], tuple[float, float]]:
-    """Measure the handler that does nothing."""
+def measure_bare(program: str, seconds: float) -> Figures:
+    """Measure a handler that does nothing."""
     port = free_port()
-    server = subprocess.Popen([sys.executable, "-c", BARE, str(port)])
+    server = subprocess.Popen([sys.executable, "-c", program, str(port)])
     try:
         wait_for(lambda: asyncio.run(_answers(f"http://127.0.0.1:{port}/")))
         return measure(f"http://127.0.0.1:{port}", "none", seconds, server.pid)
@@ -128,7 +139,7 @@ def measure_bare(seconds: float) -> dict[tuple[str, int], tuple[float, float]]:
         server.wait()
 
 
-def measure_service(seconds: float) -> tuple[dict[tuple[str, int], tuple[float, float]], float]:
+def measure_service(seconds: float) -> tuple[Figures, float]:
     """Measure the service on a fresh file, and its resident memory at rest before it in MB."""
     with tempfile.TemporaryDirectory() as directory, ServiceProcess(directory) as service:
         asyncio.run(_create(service))
@@ -162,17 +173,20 @@ def wait_for(is_there: Callable[[], bool]) -> None:
 
 
 def main() -> None:
-    """Measure both and print the ratios."""
+    """Measure all three and print the ratios."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=2.0, help="per measurement")
     seconds = parser.parse_args().seconds
-    bare = measure_bare(seconds)
+    starlette, fastapi = measure_bare(STARLETTE, seconds), measure_bare(FASTAPI, seconds)
     ours, resident = measure_service(seconds)
-    print(f"{'request':<10}{'at once':>8}{'bare/s':>10}{'service/s':>11}{'bare ms':>10}{'service ms':>12}{'ratio':>8}")
-    for (kind, concurrency), (rate, cost) in ours.items():
-        bare_rate, bare_cost = bare[kind, concurrency]
-        print(f"{kind:<10}{concurrency:>8}{bare_rate:>10,.0f}{rate:>11,.0f}", end="")
-        print(f"{bare_cost * 1e3:>10.3f}{cost * 1e3:>12.3f}{bare_cost / cost:>8.2f}")
+    titles = ("Starlette/s", "FastAPI/s", "service/s", "Starlette ms", "FastAPI ms", "service ms", "ratios")
+    print(f"{'request':<8}{'at once':>8}" + "".join(f"{title:>13}" for title in titles))
+    for key, (rate, cost) in ours.items():
+        rates = [starlette[key][0], fastapi[key][0], rate]
+        costs = [starlette[key][1], fastapi[key][1], cost]
+        ratios = " / ".join(f"{bare / cost:.2f}" for bare in costs[:2])
+        print(f"{key[0]:<8}{key[1]:>8}" + "".join(f"{figure:>13,.0f}" for figure in rates), end="")
+        print("".join(f"{figure * 1e3:>13.3f}" for figure in costs) + f"{ratios:>13}")
     print(f"a batch holds {BATCH_SIZE:,} operations")
     print(f"service resident at rest: {resident:.0f} MB")
 
