@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 from schemawire.errors import BadReply
 from schemawire.handler.plain import plain
 from schemawire.handler.refusals import error_of_reply
+from schemawire.handler.results import DomainResult
 from schemawire.protocol import paths
 from schemawire.protocol.messages import Reply
 from schemawire.transport import Client, Response
@@ -123,6 +124,19 @@ def read_reply(exchange: Exchange, project_id: str) -> Reply:
     if reply.project_id is not None and reply.project_id != project_id:
         raise BadReply(f"The reply is about project {reply.project_id!r}, not about {project_id!r}.")
     return reply
+
+
+def result_of(exchange: Exchange, reply: Reply, project_id: str, data: Any) -> DomainResult:
+    """Return what the caller of an acknowledged write is told."""
+    return DomainResult(
+        success=True,
+        message=reply.message,
+        project_id=project_id,
+        version=reply.version,
+        digest=reply.digest,
+        data=data,
+        attempts=exchange.attempts,
+    )
 
 
 def read_object(exchange: Exchange) -> dict[str, Any]:

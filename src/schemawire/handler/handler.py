@@ -1,12 +1,13 @@
 """`DomainSchemaHandler`: words in, stored schemas out; the face that the others are joined into."""
 
 import asyncio
+from dataclasses import replace
 from math import inf
 from typing import Any, Self
 
 from schemawire.analysis import Analyser, AnalysisOptions, Draft, OfflineAnalyser
 from schemawire.events import Listener
-from schemawire.handler.backend import Backend, read_reply
+from schemawire.handler.backend import Backend, read_reply, result_of
 from schemawire.handler.callbacks import Callback, CallbackEvent, Callbacks
 from schemawire.handler.configuration import build_client, configuration_issues, resolve_settings
 from schemawire.handler.health import ask_health
@@ -146,16 +147,7 @@ class DomainSchemaHandler(Reading, Writing, Submitting):
                 stored = document
                 if reply.digest != schema_digest(draft.schema):
                     stored = (await self.get_schema(project_id, version=reply.version)).document
-            return DomainResult(
-                success=True,
-                message=reply.message,
-                project_id=project_id,
-                version=reply.version,
-                digest=reply.digest,
-                data=stored,
-                attempts=exchange.attempts,
-                warnings=draft.warnings,
-            )
+            return replace(result_of(exchange, reply, project_id, stored), warnings=draft.warnings)
 
         return await self._told("POST", paths.BATCH, body, project_id, send)
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from schemawire.errors import BadReply
-from schemawire.handler.backend import read_reply
+from schemawire.handler.backend import read_reply, result_of
 from schemawire.handler.results import BatchResult, DomainResult
 from schemawire.handler.telling import Telling, without_none
 from schemawire.protocol import paths
@@ -145,15 +145,7 @@ class Writing(Telling):
         async def send() -> DomainResult:
             exchange = await self._backend.write(method, path, body, deadline=deadline)
             reply = read_reply(exchange, project_id)
-            return DomainResult(
-                success=True,
-                message=reply.message,
-                project_id=project_id,
-                version=reply.version,
-                digest=reply.digest,
-                data=reply.data,
-                attempts=exchange.attempts,
-            )
+            return result_of(exchange, reply, project_id, reply.data)
 
         return await self._told(method, path, body, project_id, send)
 
