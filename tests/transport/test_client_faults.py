@@ -165,6 +165,19 @@ async def test_cancellation_at_any_moment_gives_everything_back(wire: str, path:
         assert client.statistics().endpoints[0].failures == 0
 
 
+async def test_a_cancellation_beside_the_head_is_not_lost(wire: str) -> None:
+    """A call that is cancelled in the very moment in which its response begins ends; it does not wait for the body."""
+    async with served(ContractApp()) as url, Client(url, wire=wire, pool=PoolConfig(max_connections=2)) as client:
+        for step in range(150):
+            tasks = [asyncio.create_task(client.request("GET", "/silent-body")) for _ in range(4)]
+            await asyncio.sleep(0.0001 * (step % 60))
+            for task in tasks:
+                task.cancel()
+            _, lost = await asyncio.wait(tasks, timeout=5)
+            assert not lost
+        assert held(client) == (0, 0, 0)
+
+
 async def test_waiting_callers_are_served_in_their_order() -> None:
     """First come, first served, however many wait for one connection."""
     order: list[int] = []

@@ -1,10 +1,12 @@
 """The fast wire: pyreqwest, a client in Rust. Imports it as the only file, and so translates its errors."""
 
+import asyncio
 import math
 from collections.abc import AsyncGenerator
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from pyreqwest import exceptions
@@ -59,15 +61,20 @@ class PyreqwestWire:
         outgoing = _streamed(client.request(request.method, request.url), request)
         self._requests += 1
         self._in_flight += 1
+        opened: PyreqwestResponse | None = None
         try:
-            response = await outgoing.__aenter__()
+            with _Cancellable():
+                opened = PyreqwestResponse(outgoing, await outgoing.__aenter__(), request.url, self)
         except _TRANSLATED as error:
             self._in_flight -= 1
             raise translated(error, request.url) from error
         except BaseException:
-            self._in_flight -= 1
+            if opened is None:
+                self._in_flight -= 1
+            else:
+                await opened.aclose()
             raise
-        return PyreqwestResponse(outgoing, response, request.url, self)
+        return opened
 
     def _client(self, connect: float, read: float) -> Client:
         if self._closed:
@@ -140,11 +147,16 @@ class PyreqwestResponse:
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         """Return the body as it arrives; see `WireResponse.chunks`."""
         try:
-            while (chunk := await self._reader.read_chunk()) is not None:
+            while (chunk := await self._next_chunk()) is not None:
                 if chunk:
-                    yield bytes(chunk)
+                    yield chunk
         except _TRANSLATED as error:
             raise translated(error, self._url) from error
+
+    async def _next_chunk(self) -> bytes | None:
+        with _Cancellable():
+            chunk = await self._reader.read_chunk()
+        return None if chunk is None else bytes(chunk)
 
     async def aclose(self) -> None:
         """Give the connection back if the body was read to its end, else cut it."""
@@ -154,6 +166,26 @@ class PyreqwestResponse:
             # What goes wrong with a body that nobody reads any more is of no interest.
             with suppress(*_TRANSLATED):
                 await self._request.__aexit__(None, None, None)
+
+
+class _Cancellable:
+    """Raises the cancellation that the library loses when it comes in the same moment as a result.
+
+    Without it a call that was cancelled just as the head of a response arrived went on to wait for the body.
+    """
+
+    __slots__ = ("_before", "_task")
+
+    def __enter__(self) -> None:
+        self._task = asyncio.current_task()
+        self._before = 0 if self._task is None else self._task.cancelling()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        is_lost = self._task is not None and self._task.cancelling() > self._before
+        if is_lost and not isinstance(error, asyncio.CancelledError):
+            raise asyncio.CancelledError from error
 
 
 def _streamed(builder: RequestBuilder, request: Request) -> StreamRequest:
