@@ -10,6 +10,8 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 from importlib import import_module
+from os import getpid, sysconf
+from pathlib import Path
 from statistics import median, quantiles
 from tempfile import TemporaryDirectory
 from time import perf_counter
@@ -88,6 +90,12 @@ async def measure(url: str, key: str, calls: int) -> None:
         report("read, whole schema", *await compare(read, old_read, calls))
 
 
+def resident(pid: int) -> float:
+    """Resident memory of a process in MB."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text("ascii").split()[1])
+    return pages * sysconf("SC_PAGE_SIZE") / 1e6
+
+
 def main() -> None:
     """Start a service, measure, stop it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -95,6 +103,10 @@ def main() -> None:
     options = parser.parse_args()
     with TemporaryDirectory() as folder, ServiceProcess(folder) as service:
         asyncio.run(measure(service.base_url, service.admin_key, options.calls))
+        print(
+            f"resident at the end: service {resident(service.pid):.0f} MB, this process with the handler and the peer "
+            f"{resident(getpid()):.0f} MB"
+        )
 
 
 if __name__ == "__main__":
