@@ -60,6 +60,14 @@ def test_a_tree_shows_every_element() -> None:
         assert part in text
 
 
+def test_a_relationship_names_the_entity_that_carries_it() -> None:
+    """A many-to-many relationship with fields of its own says where they are."""
+    ends = {"source": "User", "target": "Post", "sourceCardinality": "0..*", "targetCardinality": "0..*"}
+    relationship = {"name": "likes", "through": "Like", **ends}
+    schema = DomainSchema.model_validate({"name": "blog", "relationships": [relationship]})
+    assert "User 0..* ── likes ─▶ 0..* Post  through Like" in drawn(schema)
+
+
 def test_names_are_data_and_not_markup() -> None:
     """What looks like markup is printed as it is."""
     assert "draft | [red]live[/red]" in drawn(BLOG)

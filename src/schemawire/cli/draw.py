@@ -114,12 +114,14 @@ def _enum_line(enum: "Enum") -> Text:
 
 def _relationship_line(relationship: "Relationship") -> Text:
     arrow = _ARROWS[relationship.kind]
+    through = f"  through {visible(relationship.through)}" if relationship.through else ""
     return Text.assemble(
         (visible(relationship.source), "cyan"),
         f" {relationship.source_cardinality} {arrow} ",
         (visible(relationship.name), "italic"),
         f" ─▶ {relationship.target_cardinality} ",
         (visible(relationship.target), "cyan"),
+        (through, "dim"),
     )
 
 
