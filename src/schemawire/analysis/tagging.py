@@ -25,7 +25,6 @@ _QUANTIFIERS = frozenset(
     {"each", "every", "many", "multiple", "several", "some", "any", "all", "numerous", "no", "both", "few", "more"}
 )
 _RELATIVE = frozenset({"that", "which", "who", "whom"})
-_STARTS_PHRASE: frozenset[Tag] = frozenset({"det", "num", "adj", "noun", "pron"})
 _SUBJECT_ENDS: frozenset[Tag] = frozenset({"noun", "pron", "rel"})
 _SILENT_E = ("iz", "at", "ur", "uc", "as", "os", "us", "iv", "ov", "ic", "ag", "ar", "ir", "id", "ad", "in")
 _CAUSATIVE = frozenset({"let", "make", "help", "have"})

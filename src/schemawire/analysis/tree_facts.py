@@ -30,7 +30,6 @@ from schemawire.schema.model import RelationshipKind
 
 _SURE, _FAIR, _WEAK = 0.85, 0.7, 0.5
 _LINKING = frozenset({"to", "in", "on", "for", "at", "with", "from", "into", "of", "between", "under", "by", "through"})
-_UNCOUNTED = frozenset({"a", "an", "each", "every", "another", "one", "all", "any", "some", "no"})
 _ABOUT = frozenset({"for", "of", "about"})
 _EXAMPLES = ("for example", "e.g.", "for instance")
 

@@ -12,10 +12,8 @@ IDEMPOTENT_REPLAY = "Idempotent-Replayed"
 """`true` on a reply that was stored by an earlier request with the same key."""
 ENVIRONMENT = "X-Environment"
 CLIENT = "X-Client"
-CLIENT_NAME = "conversational-ai-engine"
 
 NDJSON = "application/x-ndjson"
-EVENT_STREAM = "text/event-stream"
 
 _ETAG = re.compile(r'"v(\d{1,18})-([0-9a-f]{64})"')
 

@@ -36,13 +36,6 @@ class ReplyBody(BaseModel):
         return self.model_dump_json(by_alias=True).encode()
 
 
-class OperationDocument(RequestBody):
-    """One operation as it travels; `schema.operations` gives it its meaning."""
-
-    operation: StrictStr
-    data: dict[str, Any] = {}
-
-
 class BatchRequest(RequestBody):
     """Operations on one project, applied as a whole (`atomic`) or one by one."""
 

@@ -24,6 +24,8 @@ CONTEXT = "schemawire.context"
 CLIENT_GONE = 499
 """Recorded, never sent: the caller hung up first."""
 
+_REQUEST_ID = names.REQUEST_ID.lower().encode()
+_STORE_ID = names.STORE_ID.lower().encode()
 _SECURITY_HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
@@ -119,8 +121,8 @@ class _Reply:
             message["headers"] = [
                 *message["headers"],
                 *_SECURITY_HEADERS,
-                (b"x-request-id", self._context.request_id.encode()),
-                (b"x-store-id", self._store_id().encode()),
+                (_REQUEST_ID, self._context.request_id.encode()),
+                (_STORE_ID, self._store_id().encode()),
             ]
         await self._send(message)
 

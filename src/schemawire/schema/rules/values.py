@@ -20,8 +20,6 @@ MEASURES = DECIMALS | INTEGERS | MOMENTS | {"float", "duration"}
 _DURATION = re.compile(r"P(?=[\dT])(\d+Y)?(\d+M)?(\d+W)?(\d+D)?(T(?=\d)(\d+H)?(\d+M)?(\d+(\.\d+)?S)?)?")
 _DECIMAL = re.compile(r"[+-]?\d{1,1000}(\.\d{1,1000})?")
 
-Comparable = int | float | Decimal | date | time | str
-
 
 def read_value(kind: str, value: object) -> object | None:
     """Return a JSON value as a value of a field type, or `None` if it is none.

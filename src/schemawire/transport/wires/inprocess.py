@@ -8,7 +8,7 @@ import asyncio
 import contextvars
 import logging
 import math
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Coroutine, Iterable, MutableMapping
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Coroutine, MutableMapping
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -295,10 +295,6 @@ def _header_pairs(request: Request, host: str) -> list[tuple[bytes, bytes]]:
         given.append((b"content-length", str(len(request.body)).encode()))
     # Nothing is compressed between two halves of one process.
     return [pair for pair in given if pair[0] != b"accept-encoding"]
-
-
-def _received(pairs: Iterable[tuple[bytes, bytes]]) -> Headers:
-    return Headers.received((name.decode("latin-1"), value.decode("utf-8", "surrogateescape")) for name, value in pairs)
 
 
 def _limit(seconds: float) -> float | None:
