@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 EXTRAS := server
-TEST_EXTRAS := server,http2,fast,otel,dns
+TEST_EXTRAS := server,http2,fast,otel,dns,postgres,nats,rabbitmq,redis
 UV := $(shell command -v uv 2>/dev/null)
 ifeq ($(UV),)
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
