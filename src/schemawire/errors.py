@@ -17,7 +17,9 @@
     │   ├── RetryBudgetExhausted no budget is left for a further attempt
     │   ├── BadReply             the reply cannot be understood
     │   ├── StreamBroken         a stream ended early or does not verify
-    │   └── ServerFailed         the other side failed (5xx)
+    │   ├── ServerFailed         the other side failed (5xx)
+    │   └── ModelFailed          a language model gave no usable answer
+    │       └── ModelTruncated  ModelDeclined  ModelDraftInvalid
     ├── Rejected             the other side said no
     │   ├── Unauthenticated (401)  Forbidden (403)  NotFound (404)  Conflict (409)
     │   ├── VersionConflict (412)  PayloadTooLarge (413)  Invalid (400, 422)
@@ -189,6 +191,52 @@ class ServerFailed(Failed):
     """The backend failed while answering."""
 
     code = "server_failed"
+
+
+class ModelFailed(Failed):
+    """The language model gave no usable answer."""
+
+    code = "model_failed"
+    default_fix = "Check the model's address, name and key; the offline analyser works without it."
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        fix: str | None = None,
+        retry_after: float | None = None,
+        attempts: Sequence[BaseException] = (),
+        draft: str = "",
+        issues: Sequence[object] = (),
+    ) -> None:
+        super().__init__(message, fix=fix, retry_after=retry_after, attempts=attempts)
+        self.draft = draft
+        """The beginning of the last answer."""
+        self.issues = tuple(issues)
+        """What was wrong with it: `schema.Issue` records."""
+
+
+class ModelTruncated(ModelFailed):
+    """The language model's answer was cut at its limit of tokens."""
+
+    code = "model_truncated"
+    default_fix = "Raise the limit of tokens, or describe less at once."
+
+
+class ModelDeclined(ModelFailed):
+    """The language model declined to answer."""
+
+    code = "model_declined"
+    retryable = False
+    default_fix = "Describe the domain in other words, or use another model."
+
+
+class ModelDraftInvalid(ModelFailed):
+    """The language model's draft still breaks the rules after the last round."""
+
+    code = "model_draft_invalid"
+    retryable = False
+    default_fix = "Use a larger model, or allow more rounds."
 
 
 class Rejected(SchemawireError):
