@@ -18,7 +18,7 @@ from schemawire.service.keyring import KeyRing
 from schemawire.service.metrics import new_registry
 from schemawire.service.openapi import describe
 from schemawire.service.routes import ROUTERS
-from schemawire.service.store import SqliteOptions, SqliteStore, Store
+from schemawire.service.store import POSTGRES_SCHEMES, SqliteOptions, SqliteStore, Store
 from schemawire.service.submissions import Worker, describe_failure
 from schemawire.service.switchboard import Switchboard
 from schemawire.settings.service import ServiceSettings
@@ -58,16 +58,28 @@ def open_store(settings: ServiceSettings) -> Store:
     """Return the store that the settings name, not yet started.
 
     Raises:
-        ConfigurationInvalid: there is no store for such an address.
+        ConfigurationInvalid: there is no store for such an address, or its driver is not installed.
     """
     scheme, _, path = settings.database_url.partition(":///")
-    if scheme != "sqlite":
-        raise ConfigurationInvalid(
-            f"SCHEMAWIRE_DATABASE_URL names a database of kind {scheme[:20]!r}, which is not supported",
-            fix="Use sqlite:///PATH.",
+    if scheme == "sqlite":
+        options = SqliteOptions(readers=settings.database_readers, max_waiting_writes=settings.max_waiting_writes)
+        return SqliteStore(path, options=options)
+    scheme = settings.database_url.partition("://")[0]
+    if scheme in POSTGRES_SCHEMES:
+        from schemawire.service.store.postgres import PostgresOptions, PostgresStore
+
+        return PostgresStore(
+            settings.database_url,
+            options=PostgresOptions(
+                connections=settings.database_connections,
+                max_waiting_writes=settings.max_waiting_writes,
+                statement_timeout=settings.database_timeout,
+            ),
         )
-    options = SqliteOptions(readers=settings.database_readers, max_waiting_writes=settings.max_waiting_writes)
-    return SqliteStore(path, options=options)
+    raise ConfigurationInvalid(
+        f"SCHEMAWIRE_DATABASE_URL names a database of kind {scheme[:20]!r}, which is not supported",
+        fix="Use sqlite:///PATH or postgresql://USER:PASSWORD@HOST:5432/DATABASE.",
+    )
 
 
 class Service(FastAPI):

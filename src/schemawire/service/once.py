@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from schemawire.service.backend import Backend
 from schemawire.service.replies import Answer
 from schemawire.service.store.idempotency import find_reply, store_reply
+from schemawire.service.store.locks import try_lock
 from schemawire.service.store.records import IdempotencyScope, StoredReply
 from schemawire.service.store.refusals import DuplicateInFlight
 from schemawire.service.write_request import WriteRequest
@@ -40,6 +41,8 @@ async def write_once(backend: Backend, write: WriteRequest, work: Callable[[Conn
 
     def job(conn: Connection) -> Answer:
         write.check_deadline()
+        if scope is not None and not try_lock(conn, "reply", scope.principal, scope.project_id, scope.route, scope.key):
+            raise DuplicateInFlight(retry_after=RETRY_AFTER)  # in another process
         stored = None if scope is None else find_reply(conn, scope, write.request_hash)
         if stored is not None:
             return _replay(stored)

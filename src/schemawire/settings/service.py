@@ -55,7 +55,7 @@ class ServiceSettings(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, extra="forbid")
 
     database_url: str = Field(default_factory=default_database_url, repr=False, min_length=1, max_length=8192)
-    """`sqlite:///PATH`; the path is relative to the working folder unless a fourth slash starts it."""
+    """`sqlite:///PATH`, where a fourth slash starts an absolute path, or `postgresql://USER:PASSWORD@HOST/DATABASE`."""
     host: str = Field("127.0.0.1", min_length=1, max_length=255)
     port: int = Field(8084, ge=0, le=65_535)
     """0 for any free port."""
@@ -63,6 +63,10 @@ class ServiceSettings(BaseSettings):
     """An admin key that is valid from the start."""
     database_readers: int = Field(4, ge=1, le=64)
     """Reads of a SQLite file at once."""
+    database_connections: int = Field(10, ge=2, le=200)
+    """Connections of this process to PostgreSQL; half of them read, half write."""
+    database_timeout: float = Field(30.0, ge=0.1, le=3_600)
+    """Seconds that a statement may take on PostgreSQL."""
     max_waiting_writes: int = Field(1_000, ge=1, le=1_000_000)
     """Writes that wait for the database; further ones are refused at once."""
     operation_concurrency: int = Field(4, ge=1, le=1_000)
@@ -90,7 +94,7 @@ class ServiceSettings(BaseSettings):
     def _check_database_url(cls, value: str) -> str:
         scheme, separator, rest = value.partition("://")
         if not separator or not scheme or not rest.strip("/"):
-            raise ValueError("not the address of a database: write sqlite:///PATH")
+            raise ValueError("not the address of a database: write sqlite:///PATH or postgresql://USER@HOST/DATABASE")
         return value
 
     @field_validator("admin_key")

@@ -71,7 +71,7 @@ from schemawire.service.store.refusals import (
     VersionMoved,
 )
 from schemawire.service.store.sqlite import SqliteOptions, SqliteStore
-from schemawire.service.store.store import Store, StoreStatistics
+from schemawire.service.store.store import POSTGRES_SCHEMES, Store, StoreStatistics
 from schemawire.service.store.tables import metadata
 from schemawire.service.store.versions import (
     MAX_CONFLICTS,
@@ -94,6 +94,7 @@ __all__ = [
     "MAX_CONFLICTS",
     "MAX_PAGE",
     "OPERATION_RETENTION",
+    "POSTGRES_SCHEMES",
     "REPLY_RETENTION",
     "DuplicateInFlight",
     "ElementRow",

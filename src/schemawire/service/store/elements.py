@@ -65,29 +65,41 @@ def list_versions(
     return [to_entry(row) for row in conn.execute(query.limit(max(1, min(limit, 1_000))))]
 
 
-def valid_at(project_id: str, version: int) -> ColumnElement[bool]:
-    """Return the condition for the element rows that make up one version."""
+def valid_at(rows_key: str, version: int) -> ColumnElement[bool]:
+    """Return the condition for the element rows that make up one version.
+
+    Args:
+        rows_key: the `rows_key` of the version.
+        version: its number.
+    """
     return and_(
-        elements.c.project_id == project_id,
+        elements.c.project_id == rows_key,
         elements.c.valid_from <= version,
         or_(elements.c.valid_to.is_(None), elements.c.valid_to > version),
     )
 
 
 def element_page(
-    conn: Connection, project_id: str, version: int, *, after: str | None = None, limit: int = CHUNK_SIZE
+    conn: Connection, rows_key: str, version: int, *, after: str | None = None, limit: int = CHUNK_SIZE
 ) -> list[ElementRow]:
     """Return the elements of a version behind a cursor, by kind and key; fewer than `limit` means that is all.
+
+    Args:
+        conn: a connection.
+        rows_key: the `rows_key` of the version.
+        version: its number.
+        after: a cursor to go on behind.
+        limit: how many at most.
 
     Raises:
         ValueError: `after` is not a cursor.
     """
-    query = _ordered_page(project_id, version, after, max(1, min(limit, MAX_CHUNK_SIZE)))
+    query = _ordered_page(rows_key, version, after, max(1, min(limit, MAX_CHUNK_SIZE)))
     return [ElementRow(kind=ELEMENT_KINDS[rank], key=key, body=body) for rank, key, body in conn.execute(query)]
 
 
-def _ordered_page(project_id: str, version: int, after: str | None, limit: int) -> Select[Any]:
-    query = select(elements.c.kind_rank, elements.c.key, elements.c.body).where(valid_at(project_id, version))
+def _ordered_page(rows_key: str, version: int, after: str | None, limit: int) -> Select[Any]:
+    query = select(elements.c.kind_rank, elements.c.key, elements.c.body).where(valid_at(rows_key, version))
     if after is not None:
         rank, key = parse_cursor(after)
         query = query.where(
@@ -98,7 +110,7 @@ def _ordered_page(project_id: str, version: int, after: str | None, limit: int) 
 
 
 async def stream_elements(
-    store: Store, project_id: str, version: int, *, after: str | None = None, chunk_size: int = CHUNK_SIZE
+    store: Store, rows_key: str, version: int, *, after: str | None = None, chunk_size: int = CHUNK_SIZE
 ) -> AsyncGenerator[list[ElementRow], None]:
     """Yield the elements of one version behind a cursor, in chunks, by kind and key.
 
@@ -107,7 +119,7 @@ async def stream_elements(
 
     Args:
         store: where to read.
-        project_id: the project.
+        rows_key: the `rows_key` of the version.
         version: which version; find it with `find_version` first.
         after: a cursor to resume behind.
         chunk_size: elements per chunk, 1 to 10,000.
@@ -117,7 +129,7 @@ async def stream_elements(
         StoreUnavailable: the database cannot be read.
     """
     while True:
-        page = partial(element_page, project_id=project_id, version=version, after=after, limit=chunk_size)
+        page = partial(element_page, rows_key=rows_key, version=version, after=after, limit=chunk_size)
         chunk = await store.read(page)
         if chunk:
             yield chunk
@@ -140,7 +152,7 @@ def assemble_document(conn: Connection, entry: VersionEntry) -> StoredDocument:
     """Return the whole schema of a version that was found before."""
     query = (
         select(elements.c.kind_rank, elements.c.body)
-        .where(valid_at(entry.project_id, entry.version))
+        .where(valid_at(entry.rows_key, entry.version))
         .order_by(elements.c.kind_rank, elements.c.ordinal)
     )
     lists: list[list[bytes]] = [[] for _ in ELEMENT_KINDS]

@@ -20,6 +20,14 @@ def current_revision(conn: Connection) -> str | None:
     return revision
 
 
+def is_up_to_date(conn: Connection) -> str | None:
+    """Return the store's id if every step was taken, else `None`; changes nothing."""
+    if current_revision(conn) != HEAD:
+        return None
+    store_id: str | None = conn.execute(select(store_meta.c.store_id)).scalar_one_or_none()
+    return store_id
+
+
 def migrate(conn: Connection, *, now: float) -> str:
     """Bring the tables up to date within the caller's transaction, and return the store's id.
 

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, and_, bindparam, case, func, insert, or_, select, update
 
 from schemawire.service.operations import Operation, OperationState, claim, expire, is_claimable
+from schemawire.service.store.locks import wait_for_lock
 from schemawire.service.store.portions import delete_oldest
 from schemawire.service.store.refusals import LeaseLost, OperationMissing
 from schemawire.service.store.tables import operations
@@ -60,6 +61,7 @@ def add_operation(conn: Connection, operation: Operation) -> Operation:
 
     A clock that was set back must not let it overtake, so it is made later than the last one where it has to be.
     """
+    wait_for_lock(conn, "operations", operation.project_id)
     last = conn.execute(_LAST, {"p": operation.project_id}).scalar_one_or_none()
     if last is not None and operation.created_at <= last:
         operation = replace(operation, created_at=math.nextafter(last, math.inf))
@@ -171,7 +173,9 @@ def require_lease(conn: Connection, operation_id: str, owner: str) -> Operation:
     Raises:
         LeaseLost: it was cancelled, or another worker took it over; nothing may be committed for it.
     """
-    operation = find_operation(conn, operation_id)
+    query = select(operations).where(operations.c.operation_id == operation_id)
+    row = conn.execute(query.with_for_update()).one_or_none()  # nobody takes it over before the commit
+    operation = None if row is None else to_operation(row)
     if operation is None or operation.state is not OperationState.RUNNING or operation.lease_owner != owner:
         state = "gone" if operation is None else operation.state.value
         raise LeaseLost(f"operation {operation_id} is {state} and not held by {owner!r}")

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, bindparam, select, update
 
 from schemawire.schema.model import Header
 from schemawire.service.store.heads import note_touched
+from schemawire.service.store.locks import has_parallel_writers, wait_for_lock
 from schemawire.service.store.prepared import Prepared
 from schemawire.service.store.records import JsonValue, ProjectHead
 from schemawire.service.store.refusals import ProjectMissing
@@ -33,8 +34,14 @@ def to_head(row: Sequence[Any]) -> ProjectHead:
 
 
 def lock_project(conn: Connection, project_id: str) -> ProjectHead | None:
-    """Return the project, deleted or not; on engines with parallel writers it stays ours until the commit."""
+    """Return the project, deleted or not; on engines with parallel writers it stays ours until the commit.
+
+    One that is not there yet has no row to lock: its name is locked then, and another look tells who came first.
+    """
     row = _LOCK.first(conn, {"p": project_id})
+    if row is None and has_parallel_writers(conn):
+        wait_for_lock(conn, "project", project_id)
+        row = _LOCK.first(conn, {"p": project_id})
     return None if row is None else to_head(row)
 
 

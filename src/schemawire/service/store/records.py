@@ -53,6 +53,12 @@ class ProjectHead:
     """The highest place that an element has been given."""
     deleted_at: float | None = None
     settings: Mapping[str, JsonValue] = field(default_factory=dict)
+    rows_id: str | None = None
+
+    @property
+    def rows_key(self) -> str:
+        """The id that the rows of its elements stand under."""
+        return self.rows_id or self.project_id
 
     @property
     def element_count(self) -> int:
@@ -81,6 +87,12 @@ class VersionEntry:
     created_by: str | None = None
     session_id: str | None = None
     message: str | None = None
+    rows_id: str | None = None
+
+    @property
+    def rows_key(self) -> str:
+        """The id that the rows of its elements stand under."""
+        return self.rows_id or self.project_id
 
     def header_value(self) -> Header:
         """Return the schema's header."""

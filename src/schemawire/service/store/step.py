@@ -32,9 +32,11 @@ class VersionStep:
         self.parent = None if view.stored is None else view.stored.digest
         self._conn = view.conn
         self._project_id = view.project_id
+        self._rows_key = view.rows_key
+        self._rows_id = None if view.stored is None else view.stored.rows_id
         self._head = view.head
         if view.stored is not None and view.head is None:
-            rows.close_everything(self._conn, self._project_id, self.version)
+            rows.close_everything(self._conn, self._rows_key, self.version)
         self.next_ordinal = STRIDE if self._head is None else self._head.next_ordinal
         self.counts = [0] * len(ELEMENT_KINDS) if self._head is None else list(self._head.counts)
         self._digest = ""
@@ -42,14 +44,14 @@ class VersionStep:
     def write_rows(self, order: Sequence[Key] | None) -> int:
         """Close and add rows as the changes say, and return how many were touched."""
         leaving = [change for change in self.changes.elements if change.before is not None]
-        stored = rows.current_rows(self._conn, self._project_id, [(change.kind, change.key) for change in leaving])
+        stored = rows.current_rows(self._conn, self._rows_key, [(change.kind, change.key) for change in leaving])
         places = self._kept_places(stored) if order is None else self._ordered_places(order)
         written = {_ranked(change) for change in self.changes.elements}
         moved = self._moved([key for key in places if key not in written])
         fresh = [*self._fresh(places, stored), *(row._replace(ordinal=places[key]) for key, row in moved.items())]
-        touched = rows.close_rows(self._conn, self._project_id, [*stored, *moved], self.version)
-        touched += rows.insert_rows(self._conn, self._project_id, fresh, self.version)
-        rows.update_references(self._conn, self._project_id, self.changes.elements)
+        touched = rows.close_rows(self._conn, self._rows_key, [*stored, *moved], self.version)
+        touched += rows.insert_rows(self._conn, self._rows_key, fresh, self.version)
+        rows.update_references(self._conn, self._rows_key, self.changes.elements)
         self._count()
         self._digest = self._total(fresh)
         return touched
@@ -67,6 +69,7 @@ class VersionStep:
             created_by=note.created_by,
             session_id=note.session_id,
             message=note.message,
+            rows_id=self._rows_id,
         )
 
     def _fresh(self, places: dict[RankedKey, int], stored: dict[RankedKey, RowContent]) -> Iterator[RowContent]:
@@ -77,7 +80,7 @@ class VersionStep:
                 yield rows.content_of(change.after, key[0], ordinal)
 
     def _moved(self, keys: list[RankedKey]) -> dict[RankedKey, RowContent]:
-        return rows.current_rows(self._conn, self._project_id, [(ELEMENT_KINDS[rank], key) for rank, key in keys])
+        return rows.current_rows(self._conn, self._rows_key, [(ELEMENT_KINDS[rank], key) for rank, key in keys])
 
     def _kept_places(self, stored: dict[RankedKey, RowContent]) -> dict[RankedKey, int]:
         """Return a place for each new element: that of its former name, or else the next one at the end."""
@@ -107,7 +110,7 @@ class VersionStep:
     def _ordinals(self) -> list[dict[str, int]]:
         found: list[dict[str, int]] = [{} for _ in ELEMENT_KINDS]
         query = select(elements.c.kind_rank, elements.c.key, elements.c.ordinal)
-        before = query.where(valid_at(self._project_id, self.version - 1))
+        before = query.where(valid_at(self._rows_key, self.version - 1))
         for rank, key, ordinal in self._conn.execute(before) if self._head is not None else ():
             found[rank][key] = ordinal
         return found
@@ -132,7 +135,7 @@ class VersionStep:
             return known
         query = (
             select(elements.c.kind_rank, elements.c.key, elements.c.digest)
-            .where(valid_at(self._project_id, self.version - 1))
+            .where(valid_at(self._rows_key, self.version - 1))
             .order_by(elements.c.kind_rank, elements.c.key)
         )
         found = self._conn.execute(query).all()

@@ -14,6 +14,9 @@ from schemawire.service.store.heads import HeadMemory
 
 T = TypeVar("T")
 
+POSTGRES_SCHEMES = ("postgresql", "postgresql+asyncpg", "postgres")
+"""How the address of a PostgreSQL database begins."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreStatistics:
@@ -71,8 +74,9 @@ class Store(Protocol):
     async def write(self, work: Callable[[Connection], T]) -> T:
         """Run `work` in a savepoint of its own and return what it returns, once that is durably committed.
 
-        `work` runs at most once per call, and sees what every earlier answered write did. If it raises, its own
-        changes (and nobody else's) are undone, and the error is raised here.
+        `work` sees what every earlier answered write did. If it raises, its own changes (and nobody else's) are
+        undone, and the error is raised here. It must change nothing but the database: where several processes write,
+        a work that the database undid may run once more, and at most one of its runs is kept.
 
         Raises:
             StoreUnavailable: the queue is full, or the database cannot keep the work: nothing of it was kept.

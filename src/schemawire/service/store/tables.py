@@ -1,7 +1,9 @@
 """The tables, in SQL that every engine understands; `migrations/` makes exactly these.
 
 An element's row is valid from one version up to (not including) another, so that any version of a schema is one
-ordered range of rows, and a write costs what it changes. Knows nothing of who reads or writes.
+ordered range of rows, and a write costs what it changes. Element rows stand under the `rows_id` of their project's
+version, which is the project's own id until a large write has put a whole new set of rows in their place: the columns
+`project_id` of `elements` and `element_references` hold that id. Knows nothing of who reads or writes.
 """
 
 from sqlalchemy import (
@@ -65,6 +67,7 @@ projects = Table(
     Column("updated_at", Double, nullable=False),
     Column("deleted_at", Double),
     Column("settings", Text, nullable=False),
+    Column("rows_id", _project()),  # where the rows of its elements stand; NULL: under its own id
     PrimaryKeyConstraint("project_id"),
 )
 
@@ -81,6 +84,7 @@ versions = Table(
     Column("created_by", Text),
     Column("session_id", Text),
     Column("message", Text),
+    Column("rows_id", _project()),  # as in `projects`, at the time of this version
     PrimaryKeyConstraint("project_id", "version"),  # two writers can never make the same version
 )
 
@@ -115,6 +119,17 @@ element_references = Table(
     Column("kind_rank", SmallInteger, nullable=False),
     Column("key", _key(), nullable=False),
     PrimaryKeyConstraint("project_id", "refers_to", "kind_rank", "key"),
+)
+
+stagings = Table(
+    "stagings",
+    metadata,
+    Column("rows_id", _project(), nullable=False),
+    Column("project_id", _project(), nullable=False),
+    Column("what", String(16), nullable=False),  # what may go once its time is over: "everything" or "references"
+    Column("touched_at", Double, nullable=False),
+    PrimaryKeyConstraint("rows_id"),
+    Index(None, "touched_at"),
 )
 
 idempotency = Table(

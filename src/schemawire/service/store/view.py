@@ -52,6 +52,8 @@ class SqlView:
         find = lock_project if is_writing else partial(find_project, include_deleted=True)
         self.stored = find(conn, project_id)
         """The project as it was at the beginning, even if it was deleted."""
+        self.rows_key = project_id if self.stored is None else self.stored.rows_key
+        """The id that the rows of its elements stand under."""
         self._head = None if self.stored is None or self.stored.is_deleted else self.stored
         self._seen: dict[tuple[ElementKind, str], Element | None] = {}
         self._fetched: dict[ElementKind, dict[str, bytes]] = {}
@@ -89,7 +91,7 @@ class SqlView:
         if kind in self._fetched:
             body = self._fetched[kind].get(key)
         else:
-            where = {"p": self._project_id, "r": RANK[kind], "k": key}
+            where = {"p": self.rows_key, "r": RANK[kind], "k": key}
             row = _BODY.first(self._conn, where)
             body = None if row is None else row[0]
         return None if body is None else parse_element(kind, body)
@@ -98,7 +100,7 @@ class SqlView:
         """Return kind and key of every element whose `references_of` holds this name."""
         if self._head is None:
             return []
-        where = {"p": self._project_id, "n": name}
+        where = {"p": self.rows_key, "n": name}
         return [(ELEMENT_KINDS[rank], key) for rank, key in self._conn.execute(_REFERRERS, where)]
 
     def keys(self, kind: ElementKind) -> Iterable[str]:
@@ -108,7 +110,7 @@ class SqlView:
         query = (
             select(elements.c.key, elements.c.body)
             .where(
-                elements.c.project_id == self._project_id,
+                elements.c.project_id == self.rows_key,
                 elements.c.kind_rank == RANK[kind],
                 elements.c.valid_to.is_(None),
             )
@@ -123,7 +125,7 @@ class SqlView:
         if self._head is None:
             return {}
         query = select(elements.c.kind_rank, elements.c.key, elements.c.body).where(
-            elements.c.project_id == self._project_id, elements.c.valid_to.is_(None)
+            elements.c.project_id == self.rows_key, elements.c.valid_to.is_(None)
         )
         return {(ELEMENT_KINDS[rank], key): body for rank, key, body in self._conn.execute(query)}
 
