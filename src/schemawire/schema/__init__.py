@@ -3,6 +3,18 @@
 from schemawire.schema.apply import apply, apply_each, apply_to_schema
 from schemawire.schema.changes import Change, Changes, Outcome
 from schemawire.schema.compare import Difference, compare
+from schemawire.schema.compatibility import (
+    MODES,
+    JudgedChange,
+    Mode,
+    followed,
+    is_transitive,
+    judge,
+    protected_by,
+    renames_between,
+    violations,
+)
+from schemawire.schema.compatibility_effects import PARTIES, Party
 from schemawire.schema.difference import diff_operations
 from schemawire.schema.expressions import identifiers
 from schemawire.schema.expressions import parse as parse_expression
@@ -59,7 +71,9 @@ __all__ = [
     "ELEMENT_KINDS",
     "ELEMENT_TYPES",
     "FORMAT_VERSION",
+    "MODES",
     "OPERATIONS",
+    "PARTIES",
     "Change",
     "Changes",
     "Create",
@@ -82,12 +96,15 @@ __all__ = [
     "Index",
     "Issue",
     "ItemType",
+    "JudgedChange",
     "Key",
     "MemoryView",
     "MergeSchema",
+    "Mode",
     "Operation",
     "Outcome",
     "Overlay",
+    "Party",
     "Reference",
     "ReferentialAction",
     "Relationship",
@@ -112,8 +129,11 @@ __all__ = [
     "diff_operations",
     "digest_of",
     "element_digest",
+    "followed",
     "identifiers",
+    "is_transitive",
     "issues_from_validation",
+    "judge",
     "kind_of",
     "parse_expression",
     "parse_operation",
@@ -121,7 +141,10 @@ __all__ = [
     "parse_part",
     "parse_schema",
     "pointer_to",
+    "protected_by",
     "references_of",
+    "renames_between",
     "schema_digest",
     "unparse_expression",
+    "violations",
 ]

@@ -9,7 +9,7 @@ from typing import Any
 
 from schemawire.schema.identity import canonical_bytes, same_value
 from schemawire.schema.issues import pointer_to
-from schemawire.schema.matching import align
+from schemawire.schema.matching import Alignment, align
 from schemawire.schema.model import DomainSchema, Element, Entity, Enum, Field, Index, Part, Rule
 from schemawire.schema.operations import Rename, Target
 
@@ -50,7 +50,11 @@ def compare(old: DomainSchema, new: DomainSchema) -> list[Difference]:
     What a renaming changes by itself, such as the ends of relationships, is not reported again. Evidence does not
     count, nor does the order of elements.
     """
-    alignment = align(old, new)
+    return compare_aligned(align(old, new), old, new)
+
+
+def compare_aligned(alignment: Alignment, old: DomainSchema, new: DomainSchema) -> list[Difference]:
+    """Do as `compare` does, where it is known already which element of the old schema is which of the new one."""
     aligned = alignment.aligned
     found = [_renaming(rename, new) for rename in alignment.renames]
     found += _options(aligned, new, "schema", "", new.name)
