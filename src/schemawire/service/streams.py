@@ -53,7 +53,7 @@ async def _lines(
     seen = hashlib.sha256()
     count = 0
     rows = stream_elements(
-        store, entry.project_id, entry.version, after=request.after, chunk_size=request.chunk_size
+        store, entry.rows_key, entry.version, after=request.after, chunk_size=request.chunk_size
     )  # fmt: skip
     try:
         async with aclosing(rows):

@@ -10,7 +10,7 @@ from tests.service.store.samples import create, edit, put, schema_of
 from schemawire.schema import digest_of, element_digest
 from schemawire.service.store import (
     ElementRow,
-    SqliteStore,
+    Store,
     element_page,
     find_version,
     parse_cursor,
@@ -29,13 +29,13 @@ MIXED = schema_of(
 )
 
 
-async def collect(store: SqliteStore, version: int, *, after: str | None = None, chunk_size: int = 3) -> list[str]:
+async def collect(store: Store, version: int, *, after: str | None = None, chunk_size: int = 3) -> list[str]:
     chunks = stream_elements(store, "p", version, after=after, chunk_size=chunk_size)
     return [row.cursor async for chunk in chunks for row in chunk]
 
 
 @pytest.mark.parametrize("chunk_size", [1, 2, 7, 8, 100])
-async def test_a_stream_is_ordered_and_matches_its_digest(store: SqliteStore, chunk_size: int) -> None:
+async def test_a_stream_is_ordered_and_matches_its_digest(store: Store, chunk_size: int) -> None:
     """Whatever the chunk size, elements come by kind, then key in code point order: the order of the digest."""
     written = await store.write(put("p", MIXED))
     rows: list[ElementRow] = []
@@ -49,7 +49,7 @@ async def test_a_stream_is_ordered_and_matches_its_digest(store: SqliteStore, ch
     assert digest_of(MIXED.header(), digests) == written.entry.digest
 
 
-async def test_a_stream_resumes_behind_every_element(store: SqliteStore) -> None:
+async def test_a_stream_resumes_behind_every_element(store: Store) -> None:
     """Cut anywhere, the rest comes without a gap or a repeat."""
     await store.write(put("p", MIXED))
     whole = await collect(store, 1)
@@ -57,7 +57,7 @@ async def test_a_stream_resumes_behind_every_element(store: SqliteStore) -> None
         assert await collect(store, 1, after=cursor) == whole[position:]
 
 
-async def test_a_pinned_stream_does_not_see_later_writes(store: SqliteStore) -> None:
+async def test_a_pinned_stream_does_not_see_later_writes(store: Store) -> None:
     """Between any two chunks the project may change, be replaced or deleted; the version read stays the same."""
     names = [f"E{number:03}" for number in range(60)]
     await store.write(put("p", schema_of(*names)))
@@ -70,7 +70,7 @@ async def test_a_pinned_stream_does_not_see_later_writes(store: SqliteStore) -> 
     assert (await store.read(partial(find_version, project_id="p"))).version > 10
 
 
-async def test_a_stream_runs_beside_a_busy_writer(store: SqliteStore) -> None:
+async def test_a_stream_runs_beside_a_busy_writer(store: Store) -> None:
     """With a writer that never rests, a stream of an old version is complete."""
     names = [f"E{number:03}" for number in range(200)]
     await store.write(put("p", schema_of(*names)))
@@ -89,7 +89,7 @@ async def test_a_stream_runs_beside_a_busy_writer(store: SqliteStore) -> None:
     assert found == [f"entity:{name}" for name in names]
 
 
-async def test_an_abandoned_stream_holds_nothing(store: SqliteStore) -> None:
+async def test_an_abandoned_stream_holds_nothing(store: Store) -> None:
     """Closed early, or left standing, a stream keeps neither a reader nor a snapshot."""
     await store.write(put("p", MIXED))
     for _ in range(20):  # far more than there are readers
@@ -100,9 +100,9 @@ async def test_an_abandoned_stream_holds_nothing(store: SqliteStore) -> None:
 
 
 @pytest.mark.parametrize("cursor", ["", "entity", "thing:A", "entity-A", ":A"])
-async def test_a_bad_cursor_is_refused(store: SqliteStore, cursor: str) -> None:
+async def test_a_bad_cursor_is_refused(store: Store, cursor: str) -> None:
     """What is not a cursor is a mistake of the caller, not an empty page."""
     with pytest.raises(ValueError, match="not a cursor"):
         parse_cursor(cursor)
     with pytest.raises(ValueError, match="not a cursor"):
-        await store.read(partial(element_page, project_id="p", version=1, after=cursor))
+        await store.read(partial(element_page, rows_key="p", version=1, after=cursor))

@@ -70,6 +70,9 @@ async def test_a_database_of_the_first_release_is_brought_up_to_date(tmp_path: P
 
     def go_back(conn: Connection) -> None:
         conn.execute(text("DROP INDEX ix_operations_unfinished"))
+        conn.execute(text("DROP TABLE stagings"))
+        conn.execute(text("ALTER TABLE projects DROP COLUMN rows_id"))
+        conn.execute(text("ALTER TABLE versions DROP COLUMN rows_id"))
         conn.execute(text("UPDATE alembic_version SET version_num = '0001'"))
 
     await store.write(go_back)

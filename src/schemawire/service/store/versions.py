@@ -32,6 +32,12 @@ _MOVE_HEAD = Prepared(
     .values({name: bindparam(f"new_{name}") for name in _HEAD_COLUMNS})
 )
 
+_ROWS_IDS = (
+    select(versions.c.rows_id.label("then"), projects.c.rows_id.label("now"))
+    .join(projects, projects.c.project_id == versions.c.project_id)
+    .where(versions.c.project_id == bindparam("p"), versions.c.version == bindparam("v"))
+)
+
 
 def document_order(schema: DomainSchema) -> list[Key]:
     """Return kind and key of every element in the document's order, for `write_changes`."""
@@ -39,11 +45,17 @@ def document_order(schema: DomainSchema) -> list[Key]:
 
 
 def changed_since(conn: Connection, project_id: str, version: int) -> list[Key]:
-    """Return kind and key of every element that was written or removed after a version."""
+    """Return kind and key of every element that was written or removed after a version.
+
+    Nothing where a large write has put all rows elsewhere since then: who changed what could not be told quickly.
+    """
+    row = conn.execute(_ROWS_IDS, {"p": project_id, "v": version}).one_or_none()
+    if row is None or row.then != row.now:
+        return []
     query = (
         select(elements.c.kind_rank, elements.c.key)
         .where(
-            elements.c.project_id == project_id,
+            elements.c.project_id == (row.now or project_id),
             or_(elements.c.valid_from > version, elements.c.valid_to > version),
         )
         .distinct()
