@@ -29,6 +29,7 @@ from schemawire.schema import (
     violations,
 )
 from schemawire.schema.compatibility_rules import EFFECT_RULES
+from schemawire.schema.model import Part
 
 Change = Callable[[Document], Any]
 
@@ -250,7 +251,14 @@ def test_the_reason_says_in_words_what_changed_and_for_whom() -> None:
 
 def test_every_kind_of_difference_has_its_rule() -> None:
     """A code that comparison can give and no rule knows would break everybody by accident."""
-    parts = {"field": Field, "entity": Entity, "enum": Enum, "relationship": Relationship, "rule": Rule, "index": Index}
+    parts: dict[str, type[Part]] = {
+        "field": Field,
+        "entity": Entity,
+        "enum": Enum,
+        "relationship": Relationship,
+        "rule": Rule,
+        "index": Index,
+    }
     apart = {"name", "renamed_from", "evidence", "fields", "indexes", "rules", "values"}
     merged = {"source", "target", "source_role", "target_role", "source_cardinality", "target_cardinality"}
     codes = {

@@ -20,6 +20,7 @@ STATUS_OF_CODE: dict[str, int] = {
     "merge_conflict": 409,
     "duplicate_in_flight": 409,
     "operation_finished": 409,
+    "incompatible": 409,
     "version_conflict": 412,
     "payload_too_large": 413,
     "unsupported_media_type": 415,

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from schemawire.errors import Closed, SchemaInvalid, SchemawireError
 from schemawire.protocol.problems import STATUS_OF_CODE, Problem, ProblemIssue
 from schemawire.schema.issues import Issue, pointer_to
-from schemawire.service.store.refusals import VersionMoved
+from schemawire.service.store.refusals import IncompatibleChange, VersionMoved
 
 DEFAULT_FIX: Mapping[str, str] = {
     "invalid_json": "Send one JSON document in UTF-8.",
@@ -27,6 +27,7 @@ DEFAULT_FIX: Mapping[str, str] = {
     "merge_conflict": "Rename or correct what the errors name, or replace the schema instead of merging.",
     "duplicate_in_flight": "Wait for Retry-After, then send the same request with the same key again.",
     "operation_finished": "Read its status; what is finished cannot be cancelled.",
+    "incompatible": "Change it so that the mode allows it, change the mode, or let an admin override it.",
     "version_conflict": "Read the current version, merge, and send again.",
     "payload_too_large": "Send fewer operations at once.",
     "unsupported_media_type": "Send `Content-Type: application/json`, in UTF-8 and not compressed.",
@@ -110,6 +111,8 @@ def refusal_of(error: Exception) -> RequestRefused | None:
         case VersionMoved():
             current = (error.current_version, error.current_digest) if error.current_digest else None
             return RequestRefused(error.code, error.message, fix=error.fix, current=current, conflicts=error.conflicts)
+        case IncompatibleChange():
+            return RequestRefused(error.code, error.message, fix=error.fix, issues=error.issues)
         case Closed():  # the store or its writer is on its way out
             return RequestRefused("draining", "The service is stopping.", retry_after=1.0)
         case SchemawireError() if error.code in STATUS_OF_CODE:

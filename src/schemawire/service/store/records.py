@@ -33,6 +33,10 @@ class WriteNote:
     message: str | None = None
     expected_version: int | None = None
     """`None` for any; 0 for "the project must not be there"."""
+    default_mode: str = "NONE"
+    """The compatibility mode of a project that has not chosen one."""
+    override_compatibility: bool = False
+    """Store it whatever the mode says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

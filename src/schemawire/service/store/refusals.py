@@ -7,6 +7,7 @@
     ├── ProjectExists       the project is already there
     ├── VersionMissing      the project has no such version
     ├── VersionMoved        the schema changed since the version that the write expected
+    ├── IncompatibleChange  the project's compatibility mode forbids the change
     ├── KeyReused           an idempotency key came back with another request
     ├── DuplicateInFlight   another request with the same idempotency key is being worked on
     ├── OperationMissing    no such operation
@@ -18,6 +19,7 @@ Knows nothing of HTTP: the codes alone tell the layer above which status to answ
 from collections.abc import Sequence
 
 from schemawire.errors import SchemawireError
+from schemawire.schema.issues import Issue
 
 
 class StoreError(SchemawireError):
@@ -89,6 +91,18 @@ class DuplicateInFlight(StoreError):
     code = "duplicate_in_flight"
     retryable = True
     default_fix = "Wait for `retry_after` seconds and repeat it with the same key."
+
+
+class IncompatibleChange(StoreError):
+    """The compatibility mode of the project forbids the change; nothing is written."""
+
+    code = "incompatible"
+    default_fix = "Change it so that the mode allows it, change the mode, or let an admin override it."
+
+    def __init__(self, message: str | None = None, *, issues: Sequence[Issue] = ()) -> None:
+        super().__init__(message)
+        self.issues = tuple(issues)
+        """One reason for each forbidden change and version."""
 
 
 class VersionMoved(StoreError):

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, bindparam, insert, or_, select, update
 
 from schemawire.schema import ELEMENT_KINDS, Change, Changes, DomainSchema, Key, kind_of
 from schemawire.service.store import rows
+from schemawire.service.store.compatibility import check_compatible
 from schemawire.service.store.elements import assemble_schema, require_row
 from schemawire.service.store.heads import note_touched
 from schemawire.service.store.prepared import Prepared
@@ -106,9 +107,11 @@ def write_changes(view: SqlView, changes: Changes, note: WriteNote, *, order: Se
 
     Raises:
         VersionMoved: the newest version is not the expected one; nothing is written.
+        IncompatibleChange: the project's compatibility mode forbids the changes; nothing is written.
     """
     touching = {(change.kind, change.key) for change in changes.elements}
     check_expected(view, note.expected_version, touching=touching)
+    check_compatible(view, changes, note, order)
     if view.head is not None and changes.is_empty:
         return Written(entry=require_row(view.conn, view.project_id, view.head.version), changed=False)
     note_touched(view.conn, view.project_id)
