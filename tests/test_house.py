@@ -37,6 +37,7 @@ JOINERS = {"_embedded", "cli", "testing", "__init__", "__main__"}
 
 ONLY_BY = {
     ("analysis", "transport"): {"analysis/llm.py"},
+    ("analysis", "resilience"): {"analysis/llm.py"},  # the options of its client's retries
     ("service", "transport"): {"service/webhooks.py"},
     ("settings", "resilience"): {"settings/client.py", "settings/sources.py"},
     ("settings", "transport"): {"settings/client.py", "settings/sources.py"},

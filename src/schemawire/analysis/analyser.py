@@ -52,15 +52,35 @@ class AnalysisOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What asking a language model took; `cost` is in the currency of the configured prices."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    calls: int = 0
+    cost: float = 0.0
+
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(
+            input_tokens=self.input_tokens + other.input_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+            calls=self.calls + other.calls,
+            cost=self.cost + other.cost,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
     """What an analyser made of a description.
 
-    `warnings` are sentences for people; `tier` is the best analyser that took part.
+    `warnings` are sentences for people; `tier` is the best analyser that took part; `usage` is what a language model
+    took, whether or not its draft was of use.
     """
 
     schema: DomainSchema
     tier: Tier
     warnings: tuple[str, ...] = ()
+    usage: Usage | None = None
 
     @property
     def evidence(self) -> dict[str, tuple[Evidence, ...]]:

@@ -17,6 +17,7 @@ from schemawire.testing.scripted import (
     fail,
     hang,
 )
+from schemawire.testing.scripted_llm import LlmReply, LlmRequest, LlmScriptRanOut, ScriptedLlm
 from schemawire.testing.scripted_wire import Reply, ScriptedWire, ScriptRanOut, Sent
 from schemawire.testing.service_process import ServiceDidNotStart, ServiceProcess
 from schemawire.testing.toxics import (
@@ -54,12 +55,16 @@ __all__ = [
     "Delay",
     "Direction",
     "Latency",
+    "LlmReply",
+    "LlmRequest",
+    "LlmScriptRanOut",
     "RecordedCall",
     "Reply",
     "Reset",
     "ScriptExhausted",
     "ScriptRanOut",
     "ScriptedDependency",
+    "ScriptedLlm",
     "ScriptedStatistics",
     "ScriptedWire",
     "Sent",
