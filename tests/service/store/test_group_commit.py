@@ -23,6 +23,12 @@ from schemawire.service.store import (
 from schemawire.service.store.tables import idempotency
 
 
+@pytest.fixture
+def store(sqlite_store: SqliteStore) -> SqliteStore:
+    """These tests are about the file."""
+    return sqlite_store
+
+
 def add_row(key: str) -> Callable[[Connection], str]:
     """Return a small work: one row of a table without rules."""
 

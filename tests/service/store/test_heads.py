@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 from tests.service.store.samples import create, edit, note, put, schema_of
 
 from schemawire.service.reads import read_project
-from schemawire.service.store import SqliteStore, StoredDocument, VersionEntry, delete_project, restore_version
+from schemawire.service.store import SqliteStore, Store, StoredDocument, VersionEntry, delete_project, restore_version
 from schemawire.service.store.heads import HeadMemory
 
 
@@ -44,7 +44,7 @@ def test_the_longest_unused_goes_first_and_large_ones_are_not_kept() -> None:
     assert (kept, heads.size_bytes) == (["a", "c"], 80)
 
 
-async def test_every_read_sees_what_was_acknowledged_before_it(store: SqliteStore) -> None:
+async def test_every_read_sees_what_was_acknowledged_before_it(store: Store) -> None:
     """Readers beside a writer never see a version older than the newest acknowledged one."""
     await store.write(put("p", schema_of("A")))
     acknowledged = 1
@@ -69,7 +69,7 @@ async def test_every_read_sees_what_was_acknowledged_before_it(store: SqliteStor
             group.create_task(read_many())
 
 
-async def test_deletion_restoring_and_undone_writes_are_seen(store: SqliteStore) -> None:
+async def test_deletion_restoring_and_undone_writes_are_seen(store: Store) -> None:
     """Whatever changes the newest document takes it out of memory; a write that was undone does no harm."""
     await store.write(put("p", schema_of("A")))
     first = await read_project(store, "p")
@@ -92,11 +92,11 @@ async def test_deletion_restoring_and_undone_writes_are_seen(store: SqliteStore)
     assert (await read_project(store, "p")).payload == first.payload
 
 
-async def test_a_known_tag_is_answered_from_memory(store: SqliteStore) -> None:
+async def test_a_known_tag_is_answered_from_memory(sqlite_store: SqliteStore) -> None:
     """304 whether the document is in memory or not, and no reading once it is."""
-    await store.write(put("p", schema_of("A")))
-    tag = (await read_project(store, "p")).all_headers()["ETag"]
-    reads = store.statistics().reads
-    answer = await read_project(store, "p", known_tags=tag)
-    assert (answer.status, store.statistics().reads) == (304, reads)
-    assert (await read_project(store, "p", known_tags='"other"')).status == 200
+    await sqlite_store.write(put("p", schema_of("A")))
+    tag = (await read_project(sqlite_store, "p")).all_headers()["ETag"]
+    reads = sqlite_store.statistics().reads
+    answer = await read_project(sqlite_store, "p", known_tags=tag)
+    assert (answer.status, sqlite_store.statistics().reads) == (304, reads)
+    assert (await read_project(sqlite_store, "p", known_tags='"other"')).status == 200

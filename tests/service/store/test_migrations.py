@@ -1,42 +1,83 @@
-"""The migrations: they make exactly the declared tables, all at once or not at all."""
+"""The migrations: on every engine they make exactly the declared tables, all at once or not at all."""
 
-import sqlite3
-from contextlib import closing
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, inspect, text
 
 from schemawire.service import store as store_room
-from schemawire.service.store import HEAD, SqliteStore, StoreError, current_revision, metadata, migrate
+from schemawire.service.store import HEAD, SqliteStore, Store, StoreError, current_revision, metadata, migrate
+
+if TYPE_CHECKING:
+    from tests.servers.postgres import Databases
+
+MIGRATIONS = Path(str(store_room.__file__)).with_name("migrations")
+
+_COLUMNS = """
+    SELECT table_name, ordinal_position, column_name, data_type, character_maximum_length, collation_name, is_nullable,
+           column_default
+    FROM information_schema.columns WHERE table_schema = 'public' AND table_name <> 'alembic_version'
+    ORDER BY table_name, ordinal_position
+"""
+_INDEXES = "SELECT indexdef FROM pg_indexes WHERE schemaname = 'public' AND tablename <> 'alembic_version' ORDER BY 1"
 
 
-def structure(path: Path) -> dict[str, str]:
-    """Return the statement behind every table and index of a file, apart from white space."""
-    with closing(sqlite3.connect(path)) as conn:
-        found = conn.execute("SELECT name, sql FROM sqlite_master WHERE name NOT LIKE '%alembic%'").fetchall()
-    return {name: " ".join((statement or "").split()) for name, statement in found}
+def structure(conn: Connection) -> list[object]:
+    """Return what the engine itself says of every table and index."""
+    if conn.dialect.name == "postgresql":
+        return [tuple(row) for query in (_COLUMNS, _INDEXES) for row in conn.execute(text(query))]
+    query = "SELECT name, sql FROM sqlite_master WHERE name NOT LIKE '%alembic%' ORDER BY name"
+    return [(name, " ".join((statement or "").split())) for name, statement in conn.execute(text(query))]
 
 
-async def test_migrated_equals_fresh(tmp_path: Path) -> None:
+@contextmanager
+def empty_store(engine: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Callable[[], Store]]:
+    """Make stores on a database without tables."""
+    if engine == "sqlite":
+        yield lambda: SqliteStore(tmp_path / "empty.db")
+        return
+    from schemawire.service.store.postgres import PostgresStore
+
+    databases: Databases = request.getfixturevalue("postgres_databases")
+    with databases.fresh(migrated=False) as url:
+        yield lambda: PostgresStore(url)
+
+
+@pytest.fixture
+def new_empty_store(engine: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Callable[[], Store]]:
+    """Return a function whose every call gives another store on the same empty database."""
+    with ExitStack() as stack:
+        yield stack.enter_context(empty_store(engine, tmp_path, request))
+
+
+async def test_migrated_equals_fresh(new_empty_store: Callable[[], Store]) -> None:
     """A database that went through every step is the one that the declared tables would make."""
-    store = SqliteStore(tmp_path / "migrated.db")
+    store = new_empty_store()
     await store.start()
     assert await store.read(lambda conn: compare_metadata(MigrationContext.configure(conn), metadata)) == []
+    migrated = await store.read(structure)
+
+    def make_afresh(conn: Connection) -> list[object]:
+        metadata.drop_all(conn)
+        metadata.create_all(conn)
+        return structure(conn)
+
+    assert await store.write(make_afresh) == migrated
     await store.close()
-    fresh = create_engine(f"sqlite:///{tmp_path / 'fresh.db'}")
-    metadata.create_all(fresh)
-    fresh.dispose()
-    assert structure(tmp_path / "migrated.db") == structure(tmp_path / "fresh.db")
 
 
 def test_the_newest_step_is_the_one_that_is_named() -> None:
     """`HEAD` saves loading the migration library at every start, so it must not fall behind."""
-    scripts = ScriptDirectory(str(Path(str(store_room.__file__)).with_name("migrations")))
-    assert scripts.get_heads() == [HEAD]
+    assert ScriptDirectory(str(MIGRATIONS)).get_heads() == [HEAD]
 
 
 def test_a_migration_that_breaks_leaves_nothing(tmp_path: Path) -> None:
@@ -51,9 +92,9 @@ def test_a_migration_that_breaks_leaves_nothing(tmp_path: Path) -> None:
     engine.dispose()
 
 
-async def test_a_database_of_a_newer_release_is_refused(tmp_path: Path) -> None:
+async def test_a_database_of_a_newer_release_is_refused(new_store: Callable[[], Store]) -> None:
     """An older program never works on tables that it does not know."""
-    store = SqliteStore(tmp_path / "a.db")
+    store = new_store()
     await store.start()
     await store.write(lambda conn: conn.execute(text("UPDATE alembic_version SET version_num = '9999'")))
     await store.close()
@@ -62,23 +103,36 @@ async def test_a_database_of_a_newer_release_is_refused(tmp_path: Path) -> None:
             await store.start()
 
 
-async def test_a_database_of_the_first_release_is_brought_up_to_date(tmp_path: Path) -> None:
+async def test_a_database_of_the_first_release_is_brought_up_to_date(new_empty_store: Callable[[], Store]) -> None:
     """Tables at an earlier step get the later ones, and what they hold stays."""
-    store = SqliteStore(tmp_path / "a.db")
+
+    def go_back_to_the_first(conn: Connection) -> None:
+        conn.execute(text("DROP TABLE alembic_version"))
+        metadata.drop_all(conn)
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS))
+        config.attributes["connection"] = conn
+        command.upgrade(config, "0001")
+        conn.execute(text("INSERT INTO store_meta (store_id, created_at) VALUES ('the-first', 1.0)"))
+
+    store = new_empty_store()
     await store.start()
-    store_id = store.store_id
-
-    def go_back(conn: Connection) -> None:
-        conn.execute(text("DROP INDEX ix_operations_unfinished"))
-        conn.execute(text("DROP TABLE stagings"))
-        conn.execute(text("ALTER TABLE projects DROP COLUMN rows_id"))
-        conn.execute(text("ALTER TABLE versions DROP COLUMN rows_id"))
-        conn.execute(text("UPDATE alembic_version SET version_num = '0001'"))
-
-    await store.write(go_back)
+    await store.write(go_back_to_the_first)
     await store.close()
     await store.start()
-    assert store.store_id == store_id
+    assert store.store_id == "the-first"
     assert await store.read(current_revision) == HEAD
     assert await store.read(lambda conn: compare_metadata(MigrationContext.configure(conn), metadata)) == []
     await store.close()
+
+
+@pytest.mark.parametrize("engine", ["postgres"], indirect=True)
+async def test_processes_that_start_at_once_migrate_once(new_empty_store: Callable[[], Store]) -> None:
+    """Of several stores on an empty database one makes the tables, and all agree on who they are."""
+    stores = [new_empty_store() for _ in range(4)]
+    try:
+        await asyncio.gather(*(store.start() for store in stores))
+        assert len({store.store_id for store in stores}) == 1
+        assert await stores[0].read(current_revision) == HEAD
+    finally:
+        await asyncio.gather(*(store.close() for store in stores))

@@ -1,8 +1,8 @@
 """Idempotency records and API keys: kept with the write, found again after a restart, gone when their time is up."""
 
+from collections.abc import Callable
 from functools import partial
 from hashlib import sha256
-from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection
@@ -14,7 +14,7 @@ from schemawire.service.store import (
     IdempotencyScope,
     KeyRecord,
     KeyReused,
-    SqliteStore,
+    Store,
     StoredReply,
     add_key,
     find_key,
@@ -45,9 +45,9 @@ def write_once(conn: Connection, *, fail: bool = False) -> tuple[StoredReply, bo
     return REPLY, True
 
 
-async def test_a_repeated_request_is_answered_and_not_done_again(tmp_path: Path) -> None:
+async def test_a_repeated_request_is_answered_and_not_done_again(new_store: Callable[[], Store]) -> None:
     """The reply lives and dies with the write: not there after a failure, there after a restart."""
-    store = SqliteStore(tmp_path / "a.db")
+    store = new_store()
     await store.start()
     with pytest.raises(LookupError):
         await store.write(partial(write_once, fail=True))
@@ -63,7 +63,7 @@ async def test_a_repeated_request_is_answered_and_not_done_again(tmp_path: Path)
     await store.close()
 
 
-async def test_the_same_key_with_another_request_is_refused(store: SqliteStore) -> None:
+async def test_the_same_key_with_another_request_is_refused(store: Store) -> None:
     """A key stands for one request; elsewhere (principal, project, route) it is another key."""
     await store.write(write_once)
     with pytest.raises(KeyReused):
@@ -74,7 +74,7 @@ async def test_the_same_key_with_another_request_is_refused(store: SqliteStore) 
         assert await store.read(partial(find_reply, scope=other, request_hash=HASH)) is None
 
 
-async def test_a_reply_is_stored_once(store: SqliteStore) -> None:
+async def test_a_reply_is_stored_once(store: Store) -> None:
     """Where two writers get past the look-up, the second one's whole write is undone."""
     await store.write(partial(store_reply, scope=SCOPE, request_hash=HASH, reply=REPLY, now=1.0))
     with pytest.raises(DuplicateInFlight) as caught:
@@ -82,7 +82,7 @@ async def test_a_reply_is_stored_once(store: SqliteStore) -> None:
     assert caught.value.retryable
 
 
-async def test_replies_are_forgotten_after_a_day(store: SqliteStore) -> None:
+async def test_replies_are_forgotten_after_a_day(store: Store) -> None:
     """A sweep takes the old ones and leaves the others."""
     await store.write(write_once)
     day = 24 * 3600.0
@@ -91,7 +91,7 @@ async def test_replies_are_forgotten_after_a_day(store: SqliteStore) -> None:
     assert await store.read(lambda conn: find_reply(conn, SCOPE, HASH)) is None
 
 
-async def test_keys_are_found_by_hash_until_revoked(store: SqliteStore) -> None:
+async def test_keys_are_found_by_hash_until_revoked(store: Store) -> None:
     """A key is known by its hash alone; expiry and revocation are told, not hidden."""
     every = KeyRecord(key_id="1", name="ops", scopes=frozenset({"read", "admin"}), projects=None, created_at=1.0)
     some = KeyRecord(
@@ -115,7 +115,7 @@ async def test_keys_are_found_by_hash_until_revoked(store: SqliteStore) -> None:
     assert (revoked.revoked_at, revoked.is_valid(5.0)) == (5.0, False)
 
 
-async def test_a_large_sweep_is_done_in_portions(store: SqliteStore) -> None:
+async def test_a_large_sweep_is_done_in_portions(store: Store) -> None:
     """No single write deletes everything at once, and nothing that is out of date stays."""
 
     def fill(conn: Connection) -> None:

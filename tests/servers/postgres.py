@@ -1,0 +1,177 @@
+"""A private PostgreSQL server for one test run, on a free port and in a fresh folder; or the one that is named.
+
+`SCHEMAWIRE_TEST_POSTGRES_URL` names a server whose user may create databases; it is neither stopped nor restarted.
+"""
+
+import asyncio
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import asyncpg  # type: ignore[import-untyped]  # it ships no types
+
+from schemawire.service.store.postgres import PostgresStore
+from schemawire.testing.service_process import free_port
+
+VARIABLE = "SCHEMAWIRE_TEST_POSTGRES_URL"
+USER = "postgres"
+_START_TIMEOUT = 30.0
+
+
+def find_binaries() -> Path | None:
+    """Return the folder of the newest server that is installed, or `None`."""
+    found = shutil.which("initdb")
+    if found is not None:
+        return Path(found).parent
+    folders = Path("/usr/lib/postgresql").glob("*/bin/initdb")
+    return max((folder.parent for folder in folders), default=None, key=lambda path: int(path.parent.name))
+
+
+class PostgresServer:
+    """A server of one's own, to be killed and started again on the same data and port."""
+
+    def __init__(self, binaries: Path) -> None:
+        self._binaries = binaries
+        self.folder = Path(tempfile.mkdtemp(prefix="schemawire-pg-"))
+        self.port = free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._as_user: list[str] = []
+        if os.geteuid() == 0:  # the server refuses to run as root
+            account = pwd.getpwnam(USER)
+            os.chown(self.folder, account.pw_uid, account.pw_gid)
+            self._as_user = ["runuser", "-u", USER, "--"]
+        initdb = [str(binaries / "initdb"), "-D", str(self.folder / "data"), "-A", "trust", "-U", USER, "--no-sync"]
+        subprocess.run([*self._as_user, *initdb], check=True, capture_output=True, cwd=self.folder)
+
+    def url(self, database: str = "postgres") -> str:
+        """Return the address of a database on this server."""
+        return f"postgresql://{USER}@127.0.0.1:{self.port}/{database}"
+
+    def start(self, *options: str) -> None:
+        """Start the server and wait until it answers."""
+        command = [str(self._binaries / "postgres"), "-D", str(self.folder / "data")]
+        settings = {
+            "listen_addresses": "127.0.0.1",
+            "port": self.port,
+            "unix_socket_directories": self.folder,
+            "max_connections": 200,
+            "shared_buffers": "32MB",
+        }
+        given = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [*self._as_user, *command, *given, *options], stdout=log, stderr=log, cwd=self.folder
+            )
+        until = time.monotonic() + _START_TIMEOUT
+        while not self._answers():
+            assert self._process.poll() is None, (self.folder / "log").read_text()[-2_000:]
+            assert time.monotonic() < until, "the server did not start in time"
+            time.sleep(0.05)
+
+    def _answers(self) -> bool:
+        with socket.socket() as probe:
+            probe.settimeout(1)
+            if probe.connect_ex(("127.0.0.1", self.port)):
+                return False
+        try:
+            run_sql(self.url(), "SELECT 1")
+        except (asyncpg.CannotConnectNowError, OSError):
+            return False
+        return True
+
+    @property
+    def server_pid(self) -> int:
+        """The id of the server's own main process."""
+        return int((self.folder / "data" / "postmaster.pid").read_text().split()[0])
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        """End the server: SIGINT at once but in order, SIGQUIT as a crash would."""
+        if self._process is None:
+            return
+        os.kill(self.server_pid, how)
+        self._process.wait(30)
+        self._process = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Databases:
+    """Makes fresh databases on a server, already migrated, and drops them."""
+
+    def __init__(self, admin_url: str) -> None:
+        self.admin_url = admin_url
+        self._template = f"schemawire_template_{uuid.uuid4().hex[:8]}"
+        run_sql(admin_url, f'CREATE DATABASE "{self._template}"')
+        asyncio.run(_migrate(self.url(self._template)))
+        run_sql(self.url(self._template), "DELETE FROM store_meta")  # each copy gets an identity of its own
+
+    def url(self, database: str) -> str:
+        """Return the address of a database on the server."""
+        return f"{self.admin_url.rpartition('/')[0]}/{database}"
+
+    @contextmanager
+    def fresh(self, *, migrated: bool = True) -> Iterator[str]:
+        """Make a database for the length of the block, and give its address."""
+        name = f"schemawire_test_{uuid.uuid4().hex[:12]}"
+        source = self._template if migrated else "template0"
+        run_sql(self.admin_url, f'CREATE DATABASE "{name}" TEMPLATE "{source}"')
+        try:
+            yield self.url(name)
+        finally:
+            run_sql(self.admin_url, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+    def close(self) -> None:
+        """Drop what all databases were copied from."""
+        run_sql(self.admin_url, f'DROP DATABASE IF EXISTS "{self._template}" WITH (FORCE)')
+
+
+async def _migrate(url: str) -> None:
+    store = PostgresStore(url)
+    await store.start()
+    await store.close()
+
+
+def run_sql(url: str, *statements: str) -> None:
+    """Run statements on a connection of their own, each by itself; also where a loop is running."""
+
+    async def run() -> None:
+        connection = await asyncpg.connect(url, timeout=10)
+        try:
+            for statement in statements:
+                await connection.execute(statement)
+        finally:
+            await connection.close()
+
+    errors: list[BaseException] = []
+
+    def on_a_thread() -> None:
+        try:
+            asyncio.run(run())
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=on_a_thread)
+    thread.start()
+    thread.join()
+    if errors:
+        raise errors[0]
