@@ -291,7 +291,8 @@ def _run(work: Callable[[Connection], T], conn: Connection) -> T:
     try:
         return work(conn)
     finally:
-        take_touched(conn)  # nobody here keeps documents that a write makes old
+        if not conn.invalidated:
+            take_touched(conn)  # nobody here keeps documents that a write makes old
 
 
 async def _commit(conn: AsyncConnection) -> None:
