@@ -1,19 +1,30 @@
 """A real service, once as a process for the whole run and once fresh for tests that kill it."""
 
 from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from tests.service.caller import Caller
 
 from schemawire.testing.service_process import ServiceProcess
 
+if TYPE_CHECKING:
+    from tests.servers.postgres import Databases
 
-@pytest.fixture(scope="session")
-def shared_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
-    """One service for all tests that leave it running; each uses projects of its own."""
-    with ServiceProcess(tmp_path_factory.mktemp("service")) as service:
-        yield service
+
+@pytest.fixture(scope="session", params=["sqlite", "postgres"])
+def shared_service(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ServiceProcess]:
+    """One service on each engine for all tests that leave it running; each uses projects of its own."""
+    with ExitStack() as stack:
+        environment = {}
+        if request.param == "postgres":
+            databases: Databases = request.getfixturevalue("postgres_databases")
+            environment["SCHEMAWIRE_DATABASE_URL"] = stack.enter_context(databases.fresh(migrated=False))
+        yield stack.enter_context(ServiceProcess(tmp_path_factory.mktemp("service"), environment=environment))
 
 
 @pytest.fixture
