@@ -8,8 +8,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -26,8 +27,9 @@ def program(name: str) -> str:
 class Store:
     """One store that can be stopped and started again."""
 
-    def __init__(self, command: list[str], port: int) -> None:
+    def __init__(self, command: list[str], port: int, *, ready: str = "/-/ready") -> None:
         self._command = command
+        self._ready = ready
         self.program = command[0]
         self._process: subprocess.Popen[bytes] | None = None
         self.url = f"http://127.0.0.1:{port}"
@@ -39,7 +41,7 @@ class Store:
         end = time.monotonic() + 15
         while time.monotonic() < end:
             try:
-                self.get("/-/ready")
+                self.get(self._ready)
                 return
             except OSError:
                 assert self._process.poll() is None, f"{self._command[0]} ended with {self._process.returncode}"
@@ -90,6 +92,35 @@ def prometheus(folder: Path) -> Store:
     options = [f"--config.file={folder / 'prometheus.yml'}", f"--storage.tsdb.path={folder / 'data'}"]
     options += [f"--web.listen-address=127.0.0.1:{port}", "--web.enable-remote-write-receiver"]
     return Store([program("prometheus"), *options], port)
+
+
+def influx(folder: Path) -> Store:
+    """Return an InfluxDB 1 that is not started yet; its databases are made with `POST /query`."""
+    port, other = free_port(), free_port()
+    folder.mkdir()
+    (folder / "influxdb.conf").write_text(
+        f"""reporting-disabled = true
+bind-address = "127.0.0.1:{other}"
+[meta]
+dir = "{folder}/meta"
+[data]
+dir = "{folder}/data"
+wal-dir = "{folder}/wal"
+[http]
+bind-address = "127.0.0.1:{port}"
+log-enabled = false
+"""
+    )
+    return Store([program("influxd"), "run", "-config", str(folder / "influxdb.conf")], port, ready="/ping")
+
+
+def influx_says(store: Store, statement: str, database: str = "") -> list[dict[str, Any]]:
+    """Run a statement of InfluxQL and return its series."""
+    body = urlencode({"q": statement, "db": database, "epoch": "ms"}).encode()
+    with urlopen(Request(f"{store.url}/query", data=body), timeout=5) as reply:
+        [result] = json.load(reply)["results"]
+    found: list[dict[str, Any]] = result.get("series", [])
+    return found
 
 
 @contextmanager

@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Self, TypeVar, assert_never
 
 from schemawire.errors import Closed, ConfigurationInvalid, Failed
 from schemawire.telemetry.history_file import HistoryFile
 from schemawire.telemetry.instruments import OVERFLOW, Sample
 from schemawire.telemetry.rollups import TIERS, Point, Tier, require_range, require_tiers, rolled, tier_for
+from schemawire.telemetry.series import LONGEST_KEY, Question, Taken, Track, parsed_key, series_key
 from schemawire.telemetry.shown import shown
 
 T = TypeVar("T")
@@ -134,7 +135,7 @@ class History:
             self._points += 1
 
     def _admitted(self, series: str) -> str:
-        series = shown(series)
+        series = shown(series, LONGEST_KEY)
         if series in self._names:
             return series
         if len(self._names) >= self._options.max_series:
@@ -142,12 +143,11 @@ class History:
         self._names.add(series)
         return series
 
-    def record_samples(self, samples: Iterable[Sample]) -> None:
-        """Take in a reading of metrics, each series by its name and labels, all at one moment."""
-        now = self._clock()
+    def record_samples(self, samples: Iterable[Sample], at: float | None = None) -> None:
+        """Take in a reading of metrics, each series by its name and labels, all at one moment: now, if not given."""
+        now = self._clock() if at is None else at
         for sample in samples:
-            labels = ",".join(f"{name}={value}" for name, value in sample.labels)
-            self.record(f"{sample.name}{{{labels}}}" if labels else sample.name, sample.value, now)
+            self.record(series_key(sample.name, sample.labels), sample.value, now)
 
     async def start(self) -> None:
         """Open the file and begin to write to it.
@@ -232,14 +232,35 @@ class History:
             ValueError: window or step is out of range, or they ask for too many points.
             Failed: the file cannot be used.
         """
+        found, _ = await self._read([series], window, step, end)
+        return found.get(series, [])
+
+    async def answer(self, question: Question, *, window: float, step: float, end: float | None = None) -> list[Track]:
+        """Return every series that a question asks for; see `query`. Counters must be recorded as growth."""
+        if not self._names:
+            self._names.update(await self.series())
+        wanted = []
+        for key in sorted(self._names):
+            name, labels = parsed_key(key)
+            if question.fits(name, dict(labels)):
+                wanted.append(key)
+        found, length = await self._read(wanted, window, step, end)
+        return [
+            Track(*parsed_key(key), tuple((point.at + length, _taken(point, question.kind)) for point in points))
+            for key, points in found.items()
+        ]
+
+    async def _read(
+        self, names: list[str], window: float, step: float, end: float | None
+    ) -> tuple[dict[str, list[Point]], int]:
         seconds, length = require_range(window, step)
         await self.flush()
         until = math.floor(self._clock() if end is None else end) + 1
         tier = tier_for(self._options.tiers, seconds, length)
         length = -(-length // tier.step) * tier.step
         begin = until - seconds
-        points = await self._in_thread(lambda: self._open().read(series, tier, begin - begin % length, until))
-        return rolled(points, length)
+        found = await self._in_thread(lambda: self._open().read_all(names, tier, begin - begin % length, until))
+        return {name: rolled(points, length) for name, points in found.items()}, length
 
     async def series(self) -> list[str]:
         """Return the names of all series, sorted.
@@ -292,3 +313,17 @@ class History:
 
     async def __aexit__(self, *details: object) -> None:
         await self.aclose()
+
+
+def _taken(point: Point, taken: Taken) -> float:
+    match taken:
+        case Taken.LAST:
+            return point.last
+        case Taken.MEAN:
+            return point.mean
+        case Taken.HIGHEST:
+            return point.high
+        case Taken.GROWTH:
+            return point.total
+        case _:
+            assert_never(taken)

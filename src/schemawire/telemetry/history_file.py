@@ -1,7 +1,8 @@
 """The file of the history: roll-ups in SQLite, within a size; called in one thread, knows nothing of the loop."""
 
+import json
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from schemawire.errors import Failed
@@ -10,19 +11,23 @@ from schemawire.telemetry.rollups import Point, Tier, rolled
 _TABLES = """
 CREATE TABLE IF NOT EXISTS series (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
 CREATE TABLE IF NOT EXISTS point (
-    tier INTEGER NOT NULL, series INTEGER NOT NULL, start INTEGER NOT NULL,
+    tier INTEGER NOT NULL, start INTEGER NOT NULL, series INTEGER NOT NULL,
     count INTEGER NOT NULL, total REAL NOT NULL, low REAL NOT NULL, high REAL NOT NULL, last REAL NOT NULL,
-    PRIMARY KEY (tier, series, start)
+    PRIMARY KEY (tier, start, series)
 ) STRICT, WITHOUT ROWID;
 """
+"""Ordered by time, so that what is written together lies together; by series, each would need a page of its own."""
+_APPLICATION = 0x53575248
+"""Written into the file's head, so that no other database is ever taken for a history."""
 _UPSERT = """
 INSERT INTO point VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
     count = count + excluded.count, total = total + excluded.total,
     low = min(low, excluded.low), high = max(high, excluded.high), last = excluded.last
 """
 _SELECT = """
-SELECT start, count, total, low, high, last FROM point
-WHERE tier = ? AND series = (SELECT id FROM series WHERE name = ?) AND start >= ? AND start < ? ORDER BY start
+WITH RECURSIVE moment(at) AS (SELECT :begin UNION ALL SELECT at + :step FROM moment WHERE at + :step < :end)
+SELECT series, start, count, total, low, high, last FROM moment CROSS JOIN point
+WHERE :begin < :end AND tier = :step AND start = at AND series IN (SELECT value FROM json_each(:ids)) ORDER BY start
 """
 _DELETE_OLDEST = """
 DELETE FROM point WHERE tier = :tier
@@ -57,16 +62,22 @@ class HistoryFile:
 
     def _prepare(self) -> None:
         try:
+            self._require_ours()
             # Losing the last second in a power cut is fine for figures; NORMAL never corrupts.
             self._link.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA auto_vacuum=NONE;")
             self._page_size = self._pragma("page_size")
             self._link.execute(f"PRAGMA max_page_count={max(64, self._max_bytes // self._page_size)}")
             self._link.execute(f"PRAGMA journal_size_limit={self._max_bytes // 4}")
-            self._link.executescript(_TABLES)
+            self._link.executescript(f"{_TABLES} PRAGMA application_id={_APPLICATION};")
             self._ids = {name: key for key, name in self._link.execute("SELECT id, name FROM series")}
         except BaseException:
             self._link.close()
             raise
+
+    def _require_ours(self) -> None:
+        tables: int = self._link.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        if tables and self._pragma("application_id") != _APPLICATION:
+            raise sqlite3.DatabaseError("it is another program's, not a database of figures")
 
     def _pragma(self, name: str) -> int:
         found: int = self._link.execute(f"PRAGMA {name}").fetchone()[0]
@@ -88,8 +99,8 @@ class HistoryFile:
             self.shrink()
         self._link.execute("BEGIN IMMEDIATE")
         try:
-            for name, points in batch.items():
-                self._add(self._id(name), list(points))
+            rows = [row for name, points in batch.items() for row in self._rows(self._id(name), list(points))]
+            self._link.executemany(_UPSERT, sorted(rows))
             self._link.execute("COMMIT")
         except BaseException:
             self._roll_back()
@@ -102,12 +113,11 @@ class HistoryFile:
         if self._link.in_transaction:
             self._link.execute("ROLLBACK")
 
-    def _add(self, series: int, points: list[Point]) -> None:
-        rows = []
+    def _rows(self, series: int, points: list[Point]) -> Iterator[tuple[float, ...]]:
         for tier in self._tiers:
             points = rolled(points, tier.step)
-            rows += [(tier.step, series, p.at, p.count, p.total, p.low, p.high, p.last) for p in points]
-        self._link.executemany(_UPSERT, rows)
+            for p in points:
+                yield tier.step, p.at, series, p.count, p.total, p.low, p.high, p.last
 
     def _id(self, name: str) -> int:
         known = self._ids.get(name)
@@ -124,10 +134,37 @@ class HistoryFile:
         Raises:
             Failed: the file cannot be read.
         """
+        return self.read_all([name], tier, start, end).get(name, [])
+
+    def read_all(self, names: Iterable[str], tier: Tier, start: int, end: int) -> dict[str, list[Point]]:
+        """Return the points of several series by name; those without any are left out.
+
+        Raises:
+            Failed: the file cannot be read.
+        """
+        wanted = {self._ids[name]: name for name in names if name in self._known()}
+        begin = start - start % tier.step
+        given = {"begin": begin, "step": tier.step, "end": end, "ids": json.dumps(list(wanted))}
+        found: dict[str, list[Point]] = {}
         try:
-            return [Point(*row) for row in self._link.execute(_SELECT, (tier.step, name, start, end))]
+            for series, *row in self._link.execute(_SELECT, given):
+                found.setdefault(wanted[series], []).append(Point(*row))
         except sqlite3.Error as error:
             raise _unusable(self._path, error) from error
+        return found
+
+    def _known(self) -> dict[str, int]:
+        """Return the ids of all series, those that another process added included."""
+        if len(self._ids) != self._scalar("SELECT count(*) FROM series"):
+            self._ids = {name: key for key, name in self._link.execute("SELECT id, name FROM series")}
+        return self._ids
+
+    def _scalar(self, query: str) -> int:
+        try:
+            found: int = self._link.execute(query).fetchone()[0]
+        except sqlite3.Error as error:
+            raise _unusable(self._path, error) from error
+        return found
 
     def names(self) -> list[str]:
         """Return the names of all series, sorted.
@@ -149,11 +186,8 @@ class HistoryFile:
         try:
             self._link.execute("BEGIN IMMEDIATE")
             try:
-                # One range of the key per series: a condition on the time alone would read the whole tier.
-                self._link.executemany(
-                    "DELETE FROM point WHERE tier = ? AND series = ? AND start < ?",
-                    [(tier.step, series, now - tier.keep) for tier in self._tiers for series in self._ids.values()],
-                )
+                for tier in self._tiers:
+                    self._link.execute("DELETE FROM point WHERE tier = ? AND start < ?", (tier.step, now - tier.keep))
                 self._link.execute("COMMIT")
             except BaseException:
                 self._roll_back()
@@ -180,6 +214,6 @@ class HistoryFile:
 
 def _unusable(path: Path, error: sqlite3.Error) -> Failed:
     fix = "Make room, or name another file; figures are kept in memory meanwhile, as many as fit."
-    if isinstance(error, sqlite3.DatabaseError) and "not a database" in str(error):
+    if isinstance(error, sqlite3.DatabaseError) and "a database" in str(error):
         fix = "Move the file away: it holds something else."
     return Failed(f"The history file {path.name!r} cannot be used: {error}", fix=fix)

@@ -7,7 +7,7 @@ VictoriaMetrics does with `-dedup.minScrapeInterval`.
 import asyncio
 import math
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +16,7 @@ from typing import Self, TypeVar
 
 from schemawire.errors import ConfigurationInvalid, SchemawireError
 from schemawire.telemetry.instruments import Sample
+from schemawire.telemetry.readings import Births
 from schemawire.telemetry.remote_write import Target
 from schemawire.telemetry.spool import Spool
 from schemawire.transport import Client, TimeoutConfig
@@ -74,6 +75,7 @@ class Shipper:
         source: returns the samples, such as `metrics.samples`.
         options: intervals and bounds.
         headers: sent along, such as `Authorization`.
+        labels: added to every series, such as `instance`, so that several programs can share a store.
         clock: seconds since 1970.
     """
 
@@ -86,10 +88,13 @@ class Shipper:
         *,
         options: ShippingConfig = ShippingConfig(),  # frozen
         headers: HeaderSource = (),
+        labels: Mapping[str, str] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._target = target
         self._source = source
+        self._labels = tuple((labels or {}).items())
+        self._births = Births()
         self._options = options
         self._clock = clock
         # No policies: the order of readings must hold, and what fails is sent again from disk.
@@ -133,9 +138,15 @@ class Shipper:
         Raises:
             Failed: it could not be kept, and is lost.
         """
-        samples = list(self._source())
-        body = self._target.encode(samples, self._clock())
+        now = self._clock()
+        samples = [Sample(each.name, each.labels + self._labels, each.value) for each in self._source()]
+        zeros, before = self._births.new(samples, now)
+        await self._keep(zeros, before)
         self._taken += len(samples)
+        await self._keep(samples, now)
+
+    async def _keep(self, samples: list[Sample], at: float) -> None:
+        body = self._target.encode(samples, at)
         if not body:
             return
         try:

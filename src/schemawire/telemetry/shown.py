@@ -21,10 +21,10 @@ _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\
 _LABELS: ContextVar[dict[str, str] | None] = ContextVar("schemawire_labels", default=None)
 
 
-def shown(text: str) -> str:
-    """Return `text` on one line, escaped where it could forge output, at most `LONGEST` characters long."""
-    if len(text) > LONGEST:
-        text = text[: LONGEST - 1] + "…"
+def shown(text: str, longest: int = LONGEST) -> str:
+    """Return `text` on one line, escaped where it could forge output, at most `longest` characters long."""
+    if len(text) > longest:
+        text = text[: longest - 1] + "…"
     if text.isascii() and text.isprintable():
         return text
     return _UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
