@@ -11,14 +11,15 @@ import signal
 import socket
 import subprocess
 import tempfile
-import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import asyncpg  # type: ignore[import-untyped]  # it ships no types
 
@@ -122,7 +123,7 @@ class Databases:
         self.admin_url = admin_url
         self._template = f"schemawire_template_{uuid.uuid4().hex[:8]}"
         run_sql(admin_url, f'CREATE DATABASE "{self._template}"')
-        asyncio.run(_migrate(self.url(self._template)))
+        _run_apart(partial(_migrate, self.url(self._template)))
         run_sql(self.url(self._template), "DELETE FROM store_meta")  # each copy gets an identity of its own
 
     def url(self, database: str) -> str:
@@ -162,16 +163,10 @@ def run_sql(url: str, *statements: str) -> None:
         finally:
             await connection.close()
 
-    errors: list[BaseException] = []
+    _run_apart(run)
 
-    def on_a_thread() -> None:
-        try:
-            asyncio.run(run())
-        except BaseException as error:
-            errors.append(error)
 
-    thread = threading.Thread(target=on_a_thread)
-    thread.start()
-    thread.join()
-    if errors:
-        raise errors[0]
+def _run_apart(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run on a thread with a loop of its own, because this one may have a loop that runs."""
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(lambda: asyncio.run(work())).result()

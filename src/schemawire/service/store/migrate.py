@@ -8,7 +8,7 @@ from sqlalchemy import Connection, inspect, select, text
 from schemawire.service.store.refusals import StoreError
 from schemawire.service.store.tables import store_meta
 
-HEAD = "0003"
+HEAD = "0004"
 """The newest step; a database that names it needs no work (and the migration library is not even loaded)."""
 
 
@@ -60,7 +60,7 @@ def _upgrade(conn: Connection) -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).with_name("migrations")).replace("%", "%%"))
     config.attributes["connection"] = conn
-    command.upgrade(config, "head")
+    command.upgrade(config, HEAD)
 
 
 def _identity(conn: Connection, now: float) -> str:
