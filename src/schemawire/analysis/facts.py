@@ -104,6 +104,27 @@ class NameFact:
     source: Source
 
 
+Role = Literal["subject", "undergoer", "agent", "object", "complement", "of", "behind", "possessor", "other"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MentionFact:
+    """A tree names a thing in some role; `determiner` and `counted` say how it is introduced."""
+
+    words: tuple[str, ...]
+    source: Source
+    role: Role
+    determiner: str = ""
+    counted: bool = False
+    plural: bool = False
+    proper: bool = False
+    conditional: bool = False
+    idle: bool = False
+    """Its verb says nothing about the data of the domain."""
+    adjective: bool = False
+    """Its first word is an adjective."""
+
+
 RuleNature = Literal["text", "authorization"]
 
 
@@ -117,14 +138,14 @@ class RuleFact:
     source: Source
 
 
-Fact = RuleFact | EntityFact | PropertyFact | RelationFact | KindFact | ConstraintFact | NameFact
+Fact = MentionFact | RuleFact | EntityFact | PropertyFact | RelationFact | KindFact | ConstraintFact | NameFact
 EntityName = tuple[str, ...]
 
 
 def words_of(fact: Fact) -> tuple[EntityName, ...]:
     """Return the names of the things that a fact speaks of."""
     match fact:
-        case EntityFact(words=words):
+        case EntityFact(words=words) | MentionFact(words=words):
             return (words,)
         case PropertyFact(owner=owner) | ConstraintFact(owner=owner):
             return (owner,)

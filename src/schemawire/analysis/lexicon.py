@@ -95,6 +95,8 @@ class Lexicon:
     verbs: Verbs
     nouns: Nouns
     domains: Domains
+    weights: Mapping[str, Mapping[str, float]]
+    """What speaks how much for a name being an entity, and for a pair being related."""
 
 
 @cache
@@ -109,6 +111,7 @@ def load_lexicon(language: str = "english") -> Lexicon:
         verbs=_read_verbs(_read(language, "verbs")),
         nouns=_read_nouns(_read(language, "nouns")),
         domains=_read_domains(_read(language, "domains")),
+        weights=_read(language, "weights"),
     )
 
 

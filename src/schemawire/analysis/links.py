@@ -140,11 +140,18 @@ def _absorbed(link: LinkDraft, between: list[LinkDraft]) -> bool:
 def complete_quantities(draft: SchemaDraft) -> None:
     """Decide the ends that nothing was said of."""
     for link in draft.links:
+        link.source_quantity = _at_least_some(link.source_quantity)
+        link.target_quantity = _at_least_some(link.target_quantity)
         inverse = link.verb == "belong" or link.particle in ("to", "in", "for", "on", "at", "with", "from", "under")
         if link.target_quantity is None:
             link.target_quantity = ONE if inverse else MANY
         if link.source_quantity is None:
             link.source_quantity = _usual_source(link, draft)
+
+
+def _at_least_some(quantity: Quantity | None) -> Quantity | None:
+    """Take "no trainer may lead …" for what it is, a denial that counts nobody."""
+    return None if quantity is not None and quantity.high == 0 else quantity
 
 
 def _usual_source(link: LinkDraft, draft: SchemaDraft) -> Quantity:

@@ -13,6 +13,7 @@ from schemawire.analysis.facts import (
     EntityName,
     Fact,
     KindFact,
+    MentionFact,
     NameFact,
     PropertyFact,
     RelationFact,
@@ -73,7 +74,7 @@ def _renamed(fact: Fact, synonyms: Mapping[EntityName, EntityName]) -> Fact:
         return synonyms.get(name, name)
 
     match fact:
-        case EntityFact():
+        case EntityFact() | MentionFact():
             return replace(fact, words=new(fact.words))
         case PropertyFact():
             target = synonyms.get(entity_words(fact.phrase.words))

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from schemawire.analysis.attributes import is_known_field
 from schemawire.analysis.context import Context
 from schemawire.analysis.facts import EntityName, Fact, KindFact, PropertyFact, RelationFact, Source
+from schemawire.analysis.mentions import read_mentions
 from schemawire.analysis.naming import singular
 from schemawire.analysis.noun_phrases import Mark, Phrase
 from schemawire.analysis.parsing import Node, Tree
@@ -59,6 +60,7 @@ class TreeReader:
                 facts.extend(self._read_verb(node))
             elif node.is_noun:
                 facts.extend(self._read_noun(node))
+        facts.extend(read_mentions(tree, self.refer))
         if self.refer.subject is not None:
             self.context.subject = self.refer.subject
         return facts

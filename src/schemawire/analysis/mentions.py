@@ -1,0 +1,67 @@
+"""Every noun of a tree as a mention: what is named, in which role, and how it is introduced.
+
+Knows trees; decides nothing.
+"""
+
+from collections.abc import Iterator
+
+from schemawire.analysis.facts import MentionFact, Role, Source
+from schemawire.analysis.parsing import Node, Tree
+from schemawire.analysis.references import References
+from schemawire.analysis.tree_clauses import is_conditional, is_passive
+
+_ROLES: dict[str, Role] = {
+    "nsubj": "subject", "nsubjpass": "undergoer", "dobj": "object", "dative": "object", "attr": "complement",
+    "oprd": "complement", "poss": "possessor", "pobj": "behind",
+}  # fmt: skip
+_PARTS = ("compound", "nmod", "amod", "npadvmod")
+_MAX_CLIMB = 10
+_SURE = 0.5
+
+
+def read_mentions(tree: Tree, refer: References) -> Iterator[MentionFact]:
+    """Yield a mention for each noun that names something, and for each pronoun that stands for it."""
+    for node in tree:
+        if node.dep in _PARTS or not (node.is_noun or node.tag == "PRP"):
+            continue
+        name = refer.resolve(node)
+        if name is not None:
+            yield _mention(node, name, refer)
+
+
+def _mention(node: Node, name: tuple[str, ...], refer: References) -> MentionFact:
+    phrase = refer.phrases.read(node)
+    verb = _verb_above(node)
+    idle = verb is not None and refer.context.lexicon.verbs.is_in(verb.lemma, "idle")
+    return MentionFact(
+        words=name, source=Source(phrase.start, node.token.end, "parser:mention", _SURE), role=_role(node),
+        determiner="it" if node.tag == "PRP" else phrase.determiner, counted=phrase.quantity is not None,
+        plural=node.tag in ("NNS", "NNPS"), proper=node.tag.startswith("NNP"), idle=idle,
+        conditional=verb is not None and is_conditional(verb),
+        adjective=any(child.dep == "amod" and child.lower == name[0] for child in node.children),
+    )  # fmt: skip
+
+
+def _role(node: Node) -> Role:
+    top = node
+    for _ in range(_MAX_CLIMB):
+        if top.dep not in ("conj", "appos") or top.head is top:
+            break
+        top = top.head
+    role = _ROLES.get(top.dep, "other")
+    if role == "behind":
+        return "agent" if top.head.dep == "agent" else "of" if top.head.lower == "of" else "behind"
+    if role == "subject" and top.head.is_verb and is_passive(top.head):
+        return "undergoer"
+    return role
+
+
+def _verb_above(node: Node) -> Node | None:
+    above = node
+    for _ in range(_MAX_CLIMB):
+        if above.head is above:
+            return None
+        above = above.head
+        if above.is_verb or above.tag == "MD":
+            return above
+    return None
