@@ -65,6 +65,10 @@ class Operation:
     session_id: str | None = None
     principal: str | None = None
     idempotency_key: str | None = None
+    webhook: str | None = None
+    """Where its end is announced, if anywhere."""
+    trace: Mapping[str, str] | None = None
+    """The trace context of the call that caused it, as headers."""
     result: object = None
     error: Mapping[str, object] | None = None
     """A problem document, where the last attempt failed."""
@@ -96,6 +100,8 @@ def new_operation(
     idempotency_key: str | None = None,
     priority: int = 0,
     max_attempts: int = 5,
+    webhook: str | None = None,
+    trace: Mapping[str, str] | None = None,
 ) -> Operation:
     """Return a queued operation with an id of its own."""
     return Operation(
@@ -111,6 +117,8 @@ def new_operation(
         idempotency_key=idempotency_key,
         priority=priority,
         max_attempts=max_attempts,
+        webhook=webhook,
+        trace=trace,
     )
 
 

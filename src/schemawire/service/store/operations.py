@@ -2,12 +2,15 @@
 
 import json
 import math
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection, Row, and_, bindparam, case, func, insert, or_, select, update
 
 from schemawire.service.operations import Operation, OperationState, claim, expire, is_claimable
+from schemawire.service.status import status_record
+from schemawire.service.store.deliveries import add_delivery
 from schemawire.service.store.locks import wait_for_lock
 from schemawire.service.store.portions import delete_oldest
 from schemawire.service.store.refusals import LeaseLost, OperationMissing
@@ -16,8 +19,18 @@ from schemawire.service.store.tables import operations
 RETENTION = 7 * 24 * 3600.0
 """Seconds for which a finished operation is kept."""
 
-_JSON = ("payload", "result", "error")
+_JSON = ("payload", "result", "error", "trace")
+_CHANGING = ("state", "progress", "attempts", "lease_owner", "lease_expires_at", "available_at", "result", "error",
+             "updated_at", "finished_at")  # fmt: skip
+"""What happens to an operation; the rest, which may be large, was said at its submission."""
 _ADD = insert(operations)
+_FIND = select(operations).where(operations.c.operation_id == bindparam("id"))
+_FIND_LOCKED = _FIND.with_for_update()
+_SAVE = (
+    update(operations)
+    .where(operations.c.operation_id == bindparam("id"))
+    .values({name: bindparam(name) for name in _CHANGING})
+)
 _LAST = (
     select(operations.c.created_at)
     .where(operations.c.project_id == bindparam("p"), operations.c.finished_at.is_(None))
@@ -49,10 +62,11 @@ def to_operation(row: Row[Any]) -> Operation:
     return Operation(**{**values, "state": OperationState(row.state)})
 
 
-def _to_values(operation: Operation) -> dict[str, Any]:
-    values = {column.name: getattr(operation, column.name) for column in operations.c}
+def _to_values(operation: Operation, names: Iterable[str] = operations.c.keys()) -> dict[str, Any]:
+    values = {name: getattr(operation, name) for name in names}
     for name in _JSON:
-        values[name] = None if values[name] is None else json.dumps(values[name])
+        if values.get(name) is not None:
+            values[name] = json.dumps(values[name])
     return {**values, "state": operation.state.value}
 
 
@@ -69,9 +83,9 @@ def add_operation(conn: Connection, operation: Operation) -> Operation:
     return operation
 
 
-def find_operation(conn: Connection, operation_id: str) -> Operation | None:
-    """Return the operation, or `None`."""
-    row = conn.execute(select(operations).where(operations.c.operation_id == operation_id)).one_or_none()
+def find_operation(conn: Connection, operation_id: str, *, lock: bool = False) -> Operation | None:
+    """Return the operation, or `None`; with `lock`, nobody else changes it before the commit."""
+    row = conn.execute(_FIND_LOCKED if lock else _FIND, {"id": operation_id}).one_or_none()
     return None if row is None else to_operation(row)
 
 
@@ -81,17 +95,19 @@ def require_operation(conn: Connection, operation_id: str, *, lock: bool = False
     Raises:
         OperationMissing: there is none.
     """
-    query = select(operations).where(operations.c.operation_id == operation_id)
-    row = conn.execute(query.with_for_update() if lock else query).one_or_none()
-    if row is None:
+    operation = find_operation(conn, operation_id, lock=lock)
+    if operation is None:
         raise OperationMissing(f"there is no operation {operation_id[:80]!r}")
-    return to_operation(row)
+    return operation
 
 
 def save_operation(conn: Connection, operation: Operation) -> None:
-    """Store an operation's next state."""
-    here = operations.c.operation_id == operation.operation_id
-    conn.execute(update(operations).where(here).values(**_to_values(operation)))
+    """Store an operation's next state; one that has ended is announced where its webhook says."""
+    values = _to_values(operation, _CHANGING)
+    conn.execute(_SAVE, {"id": operation.operation_id, **values})
+    if operation.state.is_final and operation.webhook is not None:
+        body = status_record(operation).to_json()
+        add_delivery(conn, operation, operation.webhook, body=body, now=operation.updated_at)
 
 
 def list_operations(

@@ -126,7 +126,7 @@ stagings = Table(
     metadata,
     Column("rows_id", _project(), nullable=False),
     Column("project_id", _project(), nullable=False),
-    Column("what", String(16), nullable=False),  # what may go once its time is over: "everything" or "references"
+    Column("what", String(16), nullable=False),  # what may go: "everything" once its time is over, "garbage", "references"
     Column("touched_at", Double, nullable=False),
     PrimaryKeyConstraint("rows_id"),
     Index(None, "touched_at"),
@@ -171,6 +171,8 @@ operations = Table(
     Column("created_at", Double, nullable=False),
     Column("updated_at", Double, nullable=False),
     Column("finished_at", Double),
+    Column("webhook", Text),
+    Column("trace", Text),
     PrimaryKeyConstraint("operation_id"),
     Index(None, "project_id", "created_at", "operation_id"),
     Index(None, "created_at", "operation_id"),
@@ -183,6 +185,40 @@ Index(
     operations.c.created_at,
     sqlite_where=operations.c.finished_at.is_(None),
     postgresql_where=operations.c.finished_at.is_(None),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("operation_id", String(32), nullable=False),
+    Column("created_at", Double, nullable=False),
+    PrimaryKeyConstraint("operation_id"),
+    Index(None, "created_at"),
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("delivery_id", String(32), nullable=False),
+    Column("operation_id", String(32), nullable=False),
+    Column("project_id", _project(), nullable=False),
+    Column("url", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("due_at", Double, nullable=False),  # of a delivery that is being tried: when another process may try it
+    Column("error", Text),
+    Column("created_at", Double, nullable=False),
+    Column("finished_at", Double),
+    PrimaryKeyConstraint("delivery_id"),
+    Index(None, "operation_id"),
+    Index(None, "finished_at"),
+)
+Index(
+    "ix_deliveries_unfinished",
+    deliveries.c.due_at,
+    sqlite_where=deliveries.c.finished_at.is_(None),
+    postgresql_where=deliveries.c.finished_at.is_(None),
 )
 
 keys = Table(
