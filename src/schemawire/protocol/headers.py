@@ -10,6 +10,8 @@ ATTEMPT = "X-Request-Attempt"
 IDEMPOTENCY_KEY = "Idempotency-Key"
 IDEMPOTENT_REPLAY = "Idempotent-Replayed"
 """`true` on a reply that was stored by an earlier request with the same key."""
+DRY_RUN = "X-Dry-Run"
+"""`true` on the reply to a dry run: nothing was stored."""
 ENVIRONMENT = "X-Environment"
 CLIENT = "X-Client"
 

@@ -154,6 +154,7 @@ class ProjectRecord(ReplyBody):
     name: str
     updated_at: str
     element_count: int = 0
+    deleted_at: str | None = None
 
 
 class ProjectPage(ReplyBody):
@@ -224,3 +225,32 @@ class StreamError(ReplyBody):
 
     type: Literal["error"] = "error"
     problem: dict[str, Any]
+
+
+class UploadHeader(RequestBody):
+    """The first line of a schema that is sent as a stream; the header of a stream that was read will do."""
+
+    type: Literal["header"]
+    header: dict[str, Any]
+    """The schema's own header: formatVersion, name, description."""
+    project_id: StrictStr | None = None
+    """Where the stream was read; what counts is the path."""
+    version: StrictInt | None = None
+    digest: StrictStr | None = None
+    """The digest of the whole schema; held against what arrives."""
+    element_count: StrictInt | None = None
+    after: None = None
+    """A stream that begins in the middle is refused."""
+    session_id: SessionId | None = None
+    message: Note | None = None
+
+
+class UploadTrailer(RequestBody):
+    """The last line of a schema that is sent as a stream: what must have arrived."""
+
+    type: Literal["trailer"]
+    element_count: StrictInt
+    stream_digest: StrictStr
+    """SHA-256 (hex) over the element lines exactly as sent, line ends included."""
+    digest: StrictStr | None = None
+    """The digest of the whole schema, if the sender knows it."""

@@ -21,6 +21,7 @@ from schemawire.service.routes import ROUTERS
 from schemawire.service.store import POSTGRES_SCHEMES, SqliteOptions, SqliteStore, Store
 from schemawire.service.submissions import Worker, describe_failure
 from schemawire.service.switchboard import Switchboard
+from schemawire.service.terms import terms_of
 from schemawire.settings.service import ServiceSettings
 
 
@@ -51,6 +52,7 @@ def build_backend(
         ),
         analyser=analyser,
         keys=KeyRing(store, settings.admin_key),
+        terms=terms_of(settings),
     )
 
 

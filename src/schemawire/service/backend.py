@@ -13,6 +13,7 @@ from schemawire.service.recorder import Recorder
 from schemawire.service.retention import keep_swept
 from schemawire.service.store.records import IdempotencyScope
 from schemawire.service.store.store import Store
+from schemawire.service.terms import Terms
 
 DRAIN_TIMEOUT = 10.0
 """Seconds that running work gets to finish when the service stops; an operation left over is resumed at the start."""
@@ -26,9 +27,14 @@ class Backend:
     dispatcher: SqlDispatcher
     analyser: Analyser
     keys: KeyRing
+    terms: Terms = field(default_factory=Terms)
     recorder: Recorder = field(default_factory=Recorder)
     claimed: set[IdempotencyScope] = field(default_factory=set)
     """Idempotency keys of the writes that run now."""
+    arriving: set[tuple[str, ...]] = field(default_factory=set)
+    """Idempotency keys of the large writes whose bodies are still on their way."""
+    large_writes: int = 0
+    """How many large writes are under way."""
     is_draining: bool = False
     """The process is about to stop: load balancers are told to send requests elsewhere."""
 

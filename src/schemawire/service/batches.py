@@ -45,14 +45,6 @@ class BatchDone:
     digest: str | None = None
 
 
-class _DryRun(Exception):
-    """Carries the outcome of a dry run past the store, which undoes what raises."""
-
-    def __init__(self, done: BatchDone) -> None:
-        super().__init__("dry run")
-        self.done = done
-
-
 async def run_batch(backend: Backend, write: WriteRequest, wanted: BatchRequest) -> Answer:
     """Apply a batch, or with `dry_run` find out what it would do.
 
@@ -62,17 +54,8 @@ async def run_batch(backend: Backend, write: WriteRequest, wanted: BatchRequest)
         VersionMoved: a precondition fails.
     """
     batch = await in_proportion(write.size_bytes, partial(read_batch, wanted.operations, atomic=wanted.atomic))
-    if not wanted.dry_run:
-        return await write_once(backend, write, lambda conn: _answer(write, store_batch(conn, write, wanted, batch)))
-
-    def rehearse(conn: Connection) -> Answer:
-        write.check_deadline()
-        raise _DryRun(store_batch(conn, write, wanted, batch))
-
-    try:
-        return await backend.store.write(rehearse)
-    except _DryRun as rehearsal:
-        return _answer(write, rehearsal.done)
+    write = replace(write, is_dry_run=wanted.dry_run or write.is_dry_run)
+    return await write_once(backend, write, lambda conn: _answer(write, store_batch(conn, write, wanted, batch)))
 
 
 def read_batch(documents: Sequence[Any], *, atomic: bool) -> ReadBatch:

@@ -7,6 +7,7 @@ one is there without the other. Refusals are not stored: a request that was refu
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from sqlalchemy import Connection
 
@@ -37,6 +38,8 @@ async def write_once(backend: Backend, write: WriteRequest, work: Callable[[Conn
 
     *Cancelled:* the write is done as a whole or not at all; repeating it with its key tells which.
     """
+    if write.is_dry_run:
+        return await _rehearsed(backend, write, work)
     scope = _scope_of(write)
 
     def job(conn: Connection) -> Answer:
@@ -55,6 +58,27 @@ async def write_once(backend: Backend, write: WriteRequest, work: Callable[[Conn
 
     with _claimed(backend.claimed, scope):
         return await backend.store.write(job)
+
+
+class _Rehearsal(Exception):
+    """Carries the outcome of a dry run past the store, which undoes what raises."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__("dry run")
+        self.answer = answer
+
+
+async def _rehearsed(backend: Backend, write: WriteRequest, work: Callable[[Connection], Answer]) -> Answer:
+    """Return the answer that a write would get, and store nothing."""
+
+    def job(conn: Connection) -> Answer:
+        write.check_deadline()
+        raise _Rehearsal(work(conn))
+
+    try:
+        return await backend.store.write(job)
+    except _Rehearsal as rehearsal:
+        return replace(rehearsal.answer, is_dry_run=True)
 
 
 def _scope_of(write: WriteRequest) -> IdempotencyScope | None:

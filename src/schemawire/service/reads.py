@@ -91,9 +91,12 @@ async def read_schema_value(store: Store, project_id: str) -> DomainSchema:
     return await store.read(partial(read_schema, project_id=project_id))
 
 
-async def page_of_projects(store: Store, principal: Principal, *, after: str | None, limit: int) -> ProjectPage:
-    """Return the projects that the caller may see, in the order of their ids, behind `after`."""
-    heads = await store.read(partial(list_projects, after=after, limit=limit, only=principal.projects))
+async def page_of_projects(
+    store: Store, principal: Principal, *, after: str | None, limit: int, deleted: bool = False
+) -> ProjectPage:
+    """Return the projects (or the deleted ones) that the caller may see, in the order of their ids, behind `after`."""
+    wanted = partial(list_projects, after=after, limit=limit, only=principal.projects, are_deleted=deleted)
+    heads = await store.read(wanted)
     following = heads[-1].project_id if len(heads) == limit else None
     return ProjectPage(projects=tuple(_to_record(head) for head in heads), next=following)
 
@@ -106,4 +109,5 @@ def _to_record(head: ProjectHead) -> ProjectRecord:
         name=head.name,
         updated_at=timestamp(head.updated_at),
         element_count=head.element_count,
+        deleted_at=None if head.deleted_at is None else timestamp(head.deleted_at),
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from starlette.responses import Response
 
-from schemawire.protocol.headers import IDEMPOTENT_REPLAY, format_etag
+from schemawire.protocol.headers import DRY_RUN, IDEMPOTENT_REPLAY, format_etag
 from schemawire.protocol.problems import PROBLEM_TYPE
 from schemawire.service.refusals import RequestRefused
 
@@ -34,6 +34,7 @@ class Answer:
     finished: bytes | None = None
     """The whole body, where it was stored by an earlier request."""
     is_replay: bool = False
+    is_dry_run: bool = False
 
     def body(self) -> bytes:
         """Return the envelope around the payload, which is not parsed again."""
@@ -51,7 +52,9 @@ class Answer:
     def all_headers(self) -> dict[str, str]:
         """Return the headers, with the entity tag and the mark of a replay where they apply."""
         headers = {"Cache-Control": NO_STORE, **self.headers}
-        if self.version and self.digest:
+        if self.is_dry_run:
+            headers[DRY_RUN] = "true"  # and no entity tag: there is no such version
+        elif self.version and self.digest:
             headers["ETag"] = format_etag(self.version, self.digest)
         if self.is_replay:
             headers[IDEMPOTENT_REPLAY] = "true"

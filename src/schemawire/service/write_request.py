@@ -10,6 +10,18 @@ from schemawire.service.store.records import ProjectHead
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Trail:
+    """Where a request came from, for the audit log."""
+
+    request_id: str = ""
+    address: str | None = None
+    client: str | None = None
+
+
+NO_TRAIL = Trail()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WriteRequest:
     """One write that was asked for."""
 
@@ -24,6 +36,16 @@ class WriteRequest:
     """The size of the body."""
     if_match: str | None = None
     if_none_match: str | None = None
+    default_mode: str = "NONE"
+    """The compatibility mode of a project that has not chosen one."""
+    override_compatibility: bool = False
+    """Store it whatever the mode says."""
+    is_dry_run: bool = False
+    """Find out what would happen, and store nothing."""
+    message: str | None = None
+    """Why, where the body has no place for it."""
+    session_id: str | None = None
+    trail: Trail = NO_TRAIL
     check_deadline: Callable[[], None] = lambda: None
     """Raises once nobody waits for the write any more."""
 

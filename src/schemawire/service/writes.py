@@ -139,9 +139,11 @@ def note_of(
     return WriteNote(
         now=time.time(),
         created_by=write.principal,
-        session_id=session_id,
-        message=message,
+        session_id=session_id or write.session_id,
+        message=message or write.message,
         expected_version=expected,
+        default_mode=write.default_mode,
+        override_compatibility=write.override_compatibility,
     )
 
 

@@ -7,7 +7,7 @@ import os
 from dataclasses import replace as vary
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -22,6 +22,9 @@ DEFAULT = "default"
 SHORTEST_KEY = 16
 """Characters below which an admin key can be guessed."""
 
+CompatibilityMode = Literal[
+    "NONE", "BACKWARD", "BACKWARD_TRANSITIVE", "FORWARD", "FORWARD_TRANSITIVE", "FULL", "FULL_TRANSITIVE"
+]  # fmt: skip
 _SECRETS = frozenset({"admin_key"})
 _ADDRESSES = frozenset({"database_url", "otlp_endpoint"})
 """Values that may hold a password."""
@@ -73,6 +76,28 @@ class ServiceSettings(BaseSettings):
     """Asynchronous operations carried out at once."""
     operation_lease: float = Field(30.0, gt=0, le=86_400)
     """Seconds of silence after which another worker takes an operation over."""
+    compatibility: CompatibilityMode = "NONE"
+    """What the next version of a project may break, where the project has not chosen by itself."""
+    rate_limit: float = Field(0.0, ge=0, le=1_000_000)
+    """Requests per second that one key may send in the long run; 0 sets no limit."""
+    rate_burst: int = Field(100, ge=1, le=1_000_000)
+    """Requests that one key may send at once after a pause."""
+    max_concurrency: int = Field(256, ge=0, le=1_000_000)
+    """Requests worked on at once; further ones wait by priority. 0 sets no limit."""
+    max_queue_delay: float = Field(1.0, gt=0, le=60)
+    """Seconds that a request waits for its turn before it is refused with 503 and Retry-After."""
+    audit_retention: float = Field(365 * 86_400.0, gt=0, le=100 * 366 * 86_400.0)
+    """Seconds for which a line of the audit log is kept."""
+    cors_origins: str = Field("", max_length=8192)
+    """Origins whose web pages may call, separated by commas; empty: none."""
+    tls_certificate: str = Field("", max_length=4096)
+    """The file of the certificate chain (PEM); with it the service speaks HTTPS alone."""
+    tls_key: str = Field("", max_length=4096)
+    """The file of its private key (PEM)."""
+    tls_client_ca: str = Field("", max_length=4096)
+    """The file of the authorities (PEM) whose client certificates are asked for; empty: none is."""
+    tls_minimum: Literal["1.2", "1.3"] = "1.2"
+    """The oldest version of TLS that is spoken."""
     otlp_endpoint: str = Field("", repr=False, max_length=8192)
     """The base URL of an OpenTelemetry collector that gets a span of each request; empty: none is made."""
     otlp_sample_ratio: float = Field(1.0, ge=0, le=1)
@@ -168,9 +193,18 @@ class ServiceSettings(BaseSettings):
         if self.admin_key is not None and len(self.admin_key) < SHORTEST_KEY:
             message = f"The admin key has fewer than {SHORTEST_KEY} characters and can be guessed."
             found.append(_issue("admin_key", message, "Use 32 random ones."))
-        if self.host not in _LOOPBACK:
+        if bool(self.tls_certificate) != bool(self.tls_key):
+            message = "A certificate and its private key belong together; only one of the two is set."
+            found.append(_issue("tls_key", message, "Set SCHEMAWIRE_TLS_CERTIFICATE and SCHEMAWIRE_TLS_KEY."))
+        if self.host not in _LOOPBACK and not self.tls_certificate:
             message = f"The service listens on {self.host} without TLS, so keys travel unencrypted."
-            found.append(_issue("host", message, "Put a proxy that speaks TLS in front of it."))
+            found.append(
+                _issue(
+                    "host",
+                    message,
+                    "Set SCHEMAWIRE_TLS_CERTIFICATE and _KEY, or put a proxy that speaks TLS in front of it.",
+                )
+            )
         return found + [_name_issue(unknown) for unknown in self.unknown]
 
 

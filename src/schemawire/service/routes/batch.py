@@ -10,7 +10,7 @@ from schemawire.service.batches import run_batch
 from schemawire.service.bodies import read_json, read_model
 from schemawire.service.replies import send_answer
 from schemawire.service.routes.declaring import ON_WRITE, backend_of, new_router, route
-from schemawire.service.routes.parameters import WRITE_HEADERS
+from schemawire.service.routes.parameters import OVERRIDE, WRITE_HEADERS
 from schemawire.service.routes.writing import write_request_of
 
 router: APIRouter = new_router()
@@ -18,7 +18,7 @@ router: APIRouter = new_router()
 
 @route(
     router, "POST", BATCH, needs="write", summary="Apply operations, as a whole or one by one", answers=Reply,
-    takes=BatchRequest, parameters=WRITE_HEADERS,
+    takes=BatchRequest, parameters=(*WRITE_HEADERS, OVERRIDE),
     refuses=(*ON_WRITE, "invalid_project_id", "operation_invalid", "merge_conflict"),
 )  # fmt: skip
 async def batch(request: Request) -> Response:

@@ -20,14 +20,17 @@ from schemawire.service.backend import Backend
 from schemawire.service.context import RequestContext
 from schemawire.service.frontier import CONTEXT
 from schemawire.service.refusals import RequestRefused
-from schemawire.service.routes.parameters import Parameter
+from schemawire.service.routes.parameters import Parameter, refuse_unknown
 
 Handler = Callable[[Request], Awaitable[Response]]
 
 ALWAYS = ("unauthenticated", "forbidden", "internal_error", "store_unavailable", "draining", "deadline_exceeded")
 ON_PROJECT = ("invalid_project_id", "not_found")
 ON_BODY = ("invalid_json", "invalid_request", "payload_too_large", "unsupported_media_type")
-ON_WRITE = ("conflict", "version_conflict", "idempotency_key_reused", "duplicate_in_flight", "schema_invalid")
+ON_WRITE = (
+    "conflict", "version_conflict", "idempotency_key_reused", "duplicate_in_flight", "schema_invalid", "incompatible",
+    "invalid_request",
+)  # fmt: skip
 
 
 class DirectRoute(APIRoute):
@@ -100,6 +103,8 @@ def route(
                 context.principal.require(needs)
             if has_project:
                 _check_project(context, request.path_params["projectId"])
+            if request.scope["query_string"]:
+                refuse_unknown(request, parameters)
             return await handler(request)
 
         router.add_api_route(

@@ -20,15 +20,25 @@ class Parameter:
     low: int | None = None
     high: int | None = None
     """With bounds it is a whole number, else text."""
+    values: tuple[str, ...] = ()
+    """The only texts that are taken."""
+    longest: int | None = None
+    """Characters of a text at most."""
+    example: str | int | None = None
+    is_required: bool = False
 
     def describe(self) -> dict[str, Any]:
         """Return the form that OpenAPI gives it."""
         schema: dict[str, Any] = {"type": "string"}
         if self.low is not None:
             schema = {"type": "integer", "minimum": self.low, "maximum": self.high}
-        return {
-            "name": self.name, "in": self.place, "required": False, "description": self.description, "schema": schema
-        }  # fmt: skip
+        if self.values:
+            schema["enum"] = list(self.values)
+        if self.longest is not None:
+            schema["maxLength"] = self.longest
+        described = {"name": self.name, "in": self.place, "required": self.is_required}
+        described |= {"description": self.description, "schema": schema}
+        return described if self.example is None else {**described, "example": self.example}
 
 
 MAX_VERSION = 2**53 - 1
@@ -46,7 +56,18 @@ KEY = Parameter(
 DEADLINE = Parameter(
     name=names.REQUEST_DEADLINE, place="header", description="Milliseconds that the caller waits; then nothing is done."
 )
+FLAG = ("true", "false")
+DRY_RUN = Parameter(name="dryRun", description="`true`: say what would happen, and store nothing.", values=FLAG)
+OVERRIDE = Parameter(
+    name="overrideCompatibility",
+    description="`true`: store it whatever the compatibility mode says; needs the scope admin.",
+    values=FLAG,
+)
+MESSAGE = Parameter(name="message", description="Why; kept with the version.", longest=2_000)
+SESSION_ID = Parameter(name="sessionId", description="The session that it belongs to.", longest=200)
 WRITE_HEADERS = (KEY, IF_MATCH, IF_NONE_MATCH, DEADLINE)
+ON_PROJECT_WRITE = (*WRITE_HEADERS, DRY_RUN, OVERRIDE, MESSAGE, SESSION_ID)
+"""What every write of one project takes."""
 
 
 def refuse_unknown(request: Request, known: Sequence[Parameter]) -> None:
@@ -91,3 +112,40 @@ def to_number(text: str, parameter: Parameter) -> int:
         f"{parameter.name}: {text[:40]!r} is not a whole number from {low} to {high}.",
         fix=f"Send a number from {low} to {high}.",
     )
+
+
+def read_flag(request: Request, parameter: Parameter) -> bool:
+    """Return whether a flag of the query is set.
+
+    Raises:
+        RequestRefused: it is neither `true` nor `false`.
+    """
+    return read_choice(request, parameter) == "true"
+
+
+def read_choice(request: Request, parameter: Parameter) -> str | None:
+    """Return one of a parameter's values, or `None` where it is missing.
+
+    Raises:
+        RequestRefused: it is none of them.
+    """
+    text = request.query_params.get(parameter.name)
+    if text is None or text in parameter.values:
+        return text
+    known = ", ".join(parameter.values)
+    raise RequestRefused("invalid_request", f"{parameter.name}: {text[:40]!r} is none of {known}.")
+
+
+def read_text(request: Request, parameter: Parameter) -> str | None:
+    """Return a text of the query that can be stored, or `None` where it is missing or empty.
+
+    Raises:
+        RequestRefused: it is too long, or holds what no database keeps.
+    """
+    text = request.query_params.get(parameter.name)
+    if not text:
+        return None
+    if len(text) > (parameter.longest or len(text)) or "\0" in text:
+        fix = f"Use {parameter.longest} characters at most, and no NUL."
+        raise RequestRefused("invalid_request", f"{parameter.name}: {text[:40]!r}… cannot be kept.", fix=fix)
+    return text

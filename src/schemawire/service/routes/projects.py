@@ -14,13 +14,21 @@ from schemawire.service.replies import REVALIDATE, send_answer, send_record
 from schemawire.service.routes.declaring import ON_WRITE, backend_of, context_of, new_router, project_of, route
 from schemawire.service.routes.parameters import (
     AFTER,
+    DRY_RUN,
+    FLAG,
     IF_NONE_MATCH,
     LIMIT,
+    MAX_VERSION,
+    MESSAGE,
+    ON_PROJECT_WRITE,
+    SESSION_ID,
     WRITE_HEADERS,
+    Parameter,
+    read_flag,
     read_number,
-    refuse_unknown,
 )
 from schemawire.service.routes.writing import write_request_of
+from schemawire.service.selection import read_selected, selection_of
 from schemawire.service.writes import change_project, create_project, delete_whole_project, put_schema
 
 router: APIRouter = new_router()
@@ -28,28 +36,45 @@ router: APIRouter = new_router()
 PROJECT = f"{API_ROOT}/{{projectId}}"
 DOCUMENT = {"type": "object", "description": "A domain-schema document."}
 OPERATION = {"type": "object", "required": ["operation"], "properties": {"operation": {"type": "string"}}}
+DELETED = Parameter(name="deleted", description="`true`: the deleted projects in place of the others.", values=FLAG)
+VERSION = Parameter(name="version", description="Which version; else the newest.", low=1, high=MAX_VERSION)
+AT = Parameter(
+    name="at",
+    description="The version that was the newest at this time (RFC 3339, such as 2026-11-23T01:02:03Z).",
+    example="2100-01-01T00:00:00Z",
+)
+INCLUDE = Parameter(
+    name="include",
+    description="Only these lists, separated by commas: entities, enums, relationships, rules; `none` for the header.",
+    example="entities,enums",
+)
+FIELDS = Parameter(
+    name="fields",
+    description="Only these members, as paths separated by commas, such as `name,entities.name,entities.fields.name`.",
+    example="name,entities.name",
+)
 OPERATIONS = {"oneOf": [OPERATION, {"type": "array", "items": OPERATION}], "description": "One operation, or a list."}
 
 
 @route(
-    router, "GET", API_ROOT, needs="read", summary="List the projects", answers=Reply, parameters=(LIMIT, AFTER),
-    refuses=("invalid_request",),
+    router, "GET", API_ROOT, needs="read", summary="List the projects", answers=Reply,
+    parameters=(LIMIT, AFTER, DELETED), refuses=("invalid_request",),
 )  # fmt: skip
 async def list_all(request: Request) -> Response:
     """The projects in the order of their ids; `next` continues the list."""
-    refuse_unknown(request, (LIMIT, AFTER))
     page: ProjectPage = await page_of_projects(
         backend_of(request).store,
         context_of(request).principal,
         after=request.query_params.get(AFTER.name),
         limit=read_number(request, LIMIT) or 100,
+        deleted=read_flag(request, DELETED),
     )
     return send_record(page.to_json(), message=f"{len(page.projects)} projects")
 
 
 @route(
     router, "POST", API_ROOT, needs="write", summary="Create a project with its schema", answers=Reply, status=201,
-    takes=CreateRequest, parameters=WRITE_HEADERS, refuses=(*ON_WRITE, "invalid_project_id"),
+    takes=CreateRequest, parameters=(*WRITE_HEADERS, DRY_RUN), refuses=(*ON_WRITE, "invalid_project_id"),
 )  # fmt: skip
 async def create(request: Request) -> Response:
     """The project must not exist. The older form with `sessionId` and `domainDescription` is read too."""
@@ -60,18 +85,28 @@ async def create(request: Request) -> Response:
 
 
 @route(
-    router, "GET", PROJECT, needs="read", summary="Read the whole schema", answers=Reply, parameters=(IF_NONE_MATCH,),
+    router, "GET", PROJECT, needs="read", summary="Read the whole schema", answers=Reply,
+    parameters=(IF_NONE_MATCH, VERSION, AT, INCLUDE, FIELDS), refuses=("invalid_request",),
 )  # fmt: skip
 async def read(request: Request) -> Response:
-    """The newest version; its entity tag names version and digest."""
-    tags = request.headers.get("if-none-match")
-    answer = await read_project(backend_of(request).store, project_of(request), known_tags=tags)
+    """The newest version, or another by number or time, whole or in part; its entity tag names version and digest."""
+    store, project_id, tags = backend_of(request).store, project_of(request), request.headers.get("if-none-match")
+    if not request.scope["query_string"]:
+        answer = await read_project(store, project_id, known_tags=tags)
+    else:
+        wanted = selection_of(
+            version=read_number(request, VERSION),
+            at=request.query_params.get(AT.name),
+            include=request.query_params.get(INCLUDE.name),
+            fields=request.query_params.get(FIELDS.name),
+        )
+        answer = await read_selected(store, project_id, wanted, known_tags=tags)
     return Response(status_code=304, headers=answer.all_headers()) if answer.status == 304 else send_answer(answer)
 
 
 @route(
     router, "PUT", PROJECT, needs="write", summary="Store this schema", answers=Reply, takes=DOCUMENT,
-    parameters=WRITE_HEADERS, refuses=ON_WRITE,
+    parameters=ON_PROJECT_WRITE, refuses=ON_WRITE,
 )  # fmt: skip
 async def put(request: Request) -> Response:
     """Makes the project if it is missing; an identical schema makes no new version."""
@@ -82,7 +117,7 @@ async def put(request: Request) -> Response:
 
 @route(
     router, "PATCH", PROJECT, needs="write", summary="Change the schema by operations", answers=Reply,
-    takes=OPERATIONS, parameters=WRITE_HEADERS, refuses=(*ON_WRITE, "operation_invalid", "merge_conflict"),
+    takes=OPERATIONS, parameters=ON_PROJECT_WRITE, refuses=(*ON_WRITE, "operation_invalid", "merge_conflict"),
 )  # fmt: skip
 async def patch(request: Request) -> Response:
     """One operation or a list of them, applied as a whole to a project that exists."""
@@ -93,8 +128,9 @@ async def patch(request: Request) -> Response:
 
 
 @route(
-    router, "DELETE", PROJECT, needs="write", summary="Delete the project", answers=Reply, parameters=WRITE_HEADERS,
-    refuses=("version_conflict", "idempotency_key_reused", "duplicate_in_flight"),
+    router, "DELETE", PROJECT, needs="write", summary="Delete the project", answers=Reply,
+    parameters=(*WRITE_HEADERS, DRY_RUN, MESSAGE, SESSION_ID),
+    refuses=("invalid_request", "version_conflict", "idempotency_key_reused", "duplicate_in_flight"),
 )  # fmt: skip
 async def delete(request: Request) -> Response:
     """Its versions are kept, and a restore brings it back."""

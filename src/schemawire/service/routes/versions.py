@@ -14,13 +14,14 @@ from schemawire.service.refusals import RequestRefused
 from schemawire.service.replies import encode, send_answer, send_record
 from schemawire.service.routes.declaring import ON_WRITE, backend_of, new_router, project_of, route
 from schemawire.service.routes.parameters import (
+    DRY_RUN,
     IF_NONE_MATCH,
     LIMIT,
     MAX_VERSION,
+    OVERRIDE,
     WRITE_HEADERS,
     Parameter,
     read_number,
-    refuse_unknown,
     to_number,
 )
 from schemawire.service.routes.projects import PROJECT
@@ -41,7 +42,6 @@ TO = Parameter(name="to", description="The version to arrive at; else the newest
 )  # fmt: skip
 async def list_versions(request: Request) -> Response:
     """Newest first, each with its time, author and message; `next` is the `before` of the following page."""
-    refuse_unknown(request, (LIMIT, BEFORE))
     page: dict[str, Any] = await page_of_versions(
         backend_of(request).store,
         project_of(request),
@@ -69,7 +69,6 @@ async def read_version(request: Request) -> Response:
 )  # fmt: skip
 async def diff(request: Request) -> Response:
     """What changed, in domain terms: each change with its code, its place and both sides."""
-    refuse_unknown(request, (FROM, TO))
     first = read_number(request, FROM)
     if first is None:
         raise RequestRefused("invalid_request", "The query parameter 'from' is missing.", fix="Add ?from=VERSION.")
@@ -80,7 +79,7 @@ async def diff(request: Request) -> Response:
 
 @route(
     router, "POST", f"{PROJECT}/restore", needs="write", summary="Make an old version the newest", answers=Reply,
-    takes=RestoreRequest, parameters=WRITE_HEADERS, refuses=ON_WRITE,
+    takes=RestoreRequest, parameters=(*WRITE_HEADERS, DRY_RUN, OVERRIDE), refuses=ON_WRITE,
 )  # fmt: skip
 async def restore(request: Request) -> Response:
     """Makes a new version with the old content; it also brings a deleted project back."""

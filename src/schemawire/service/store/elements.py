@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, or_, select
 
-from schemawire.schema.model import ELEMENT_KINDS, DomainSchema
+from schemawire.schema.model import ELEMENT_KINDS, DomainSchema, ElementKind
 from schemawire.service.store.projects import require_project
 from schemawire.service.store.records import ElementRow, StoredDocument, VersionEntry, parse_cursor
 from schemawire.service.store.refusals import VersionMissing
@@ -36,6 +36,26 @@ def find_version(conn: Connection, project_id: str, version: int | None = None) 
     """
     head = require_project(conn, project_id)
     return require_row(conn, project_id, head.version if version is None else version)
+
+
+def find_version_at(conn: Connection, project_id: str, moment: float) -> VersionEntry:
+    """Return the version that was the newest one of a project at a time; its elements are not read.
+
+    Raises:
+        ProjectMissing: there is no such project, or it was deleted.
+        VersionMissing: it had no version yet.
+    """
+    require_project(conn, project_id)
+    query = (
+        select(versions)
+        .where(versions.c.project_id == project_id, versions.c.created_at <= moment)
+        .order_by(versions.c.version.desc())
+        .limit(1)
+    )
+    row = conn.execute(query).one_or_none()
+    if row is None:
+        raise VersionMissing(f"project {project_id!r} had no version at that time")
+    return to_entry(row)
 
 
 def require_row(conn: Connection, project_id: str, version: int) -> VersionEntry:
@@ -148,22 +168,28 @@ def read_document(conn: Connection, project_id: str, version: int | None = None)
     return assemble_document(conn, find_version(conn, project_id, version))
 
 
-def assemble_document(conn: Connection, entry: VersionEntry) -> StoredDocument:
-    """Return the whole schema of a version that was found before."""
+def assemble_document(
+    conn: Connection, entry: VersionEntry, *, kinds: frozenset[ElementKind] = frozenset(ELEMENT_KINDS)
+) -> StoredDocument:
+    """Return the schema of a version that was found before: whole, or the elements of some kinds alone."""
     query = (
         select(elements.c.kind_rank, elements.c.body)
         .where(valid_at(entry.rows_key, entry.version))
         .order_by(elements.c.kind_rank, elements.c.ordinal)
     )
+    if len(kinds) < len(ELEMENT_KINDS):
+        query = query.where(elements.c.kind_rank.in_([ELEMENT_KINDS.index(kind) for kind in kinds]))
     lists: list[list[bytes]] = [[] for _ in ELEMENT_KINDS]
     for rank, body in conn.execute(query):
         lists[rank].append(body)
-    return StoredDocument(entry=entry, body=b"".join(_assemble(entry.header, lists)))
+    return StoredDocument(entry=entry, body=b"".join(_assemble(entry.header, lists, kinds)))
 
 
-def _assemble(header: bytes, lists: list[list[bytes]]) -> Iterator[bytes]:
+def _assemble(header: bytes, lists: list[list[bytes]], kinds: frozenset[ElementKind]) -> Iterator[bytes]:
     yield header[:-1]  # without its closing brace; a header is never empty
     for kind, bodies in zip(ELEMENT_KINDS, lists, strict=True):
+        if kind not in kinds:
+            continue
         yield b',"' + DomainSchema.COLLECTIONS[kind].encode() + b'":['
         yield b",".join(bodies)
         yield b"]"

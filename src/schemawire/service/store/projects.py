@@ -71,6 +71,7 @@ def list_projects(
     limit: int = 100,
     only: frozenset[str] | None = None,
     include_deleted: bool = False,
+    are_deleted: bool = False,
 ) -> list[ProjectHead]:
     """Return the projects behind `after` in the order of their ids.
 
@@ -80,13 +81,16 @@ def list_projects(
         limit: how many at most, 1 to 1,000. A full page may have a successor: ask again behind its last id.
         only: the ids that the caller may see; all where it is not given.
         include_deleted: whether deleted ones are listed too.
+        are_deleted: whether only deleted ones are listed.
     """
     query = select(projects).order_by(projects.c.project_id).limit(max(1, min(limit, MAX_PAGE)))
     if after is not None:
         query = query.where(projects.c.project_id > after)
     if only is not None:
         query = query.where(projects.c.project_id.in_(sorted(only)))
-    if not include_deleted:
+    if are_deleted:
+        query = query.where(projects.c.deleted_at.is_not(None))
+    elif not include_deleted:
         query = query.where(projects.c.deleted_at.is_(None))
     return [to_head(row) for row in conn.execute(query)]
 
