@@ -80,7 +80,7 @@ async def test_interim_responses_are_passed_over(wire: AiohttpWire) -> None:
     interim = b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n"
     async with RawServer(answering(interim + http(200, b"final"))) as server:
         for _ in range(2):
-            response = await wire.send(Request(method="GET", url=server.url), connect_timeout=5, read_timeout=5)
+            response = await wire.send(Request(method="GET", url=server.url + "/"), connect_timeout=5, read_timeout=5)
             assert (response.status, b"".join([c async for c in response.chunks()])) == (200, b"final")
             await response.aclose()
         assert server.connections == 1
@@ -90,7 +90,7 @@ async def test_what_is_not_http_is_a_bad_reply(wire: AiohttpWire) -> None:
     """A reply that cannot be parsed is told apart from a broken connection."""
     async with RawServer(answering(b"SSH-2.0-x\r\n\r\n")) as server:
         with pytest.raises(BadReply):
-            await wire.send(Request(method="GET", url=server.url), connect_timeout=5, read_timeout=5)
+            await wire.send(Request(method="GET", url=server.url + "/"), connect_timeout=5, read_timeout=5)
         assert (wire.statistics().in_flight, wire.statistics().open_connections) == (0, 0)
 
 
@@ -100,7 +100,7 @@ async def test_unread_part_of_a_reply_never_reaches_the_next_request(wire: Aioht
         answering(http(200, b"first") + b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
     ) as server:
         for _ in range(3):
-            response = await wire.send(Request(method="GET", url=server.url), connect_timeout=5, read_timeout=5)
+            response = await wire.send(Request(method="GET", url=server.url + "/"), connect_timeout=5, read_timeout=5)
             assert b"".join([chunk async for chunk in response.chunks()]) == b"first"
             await response.aclose()
 
@@ -158,7 +158,7 @@ async def test_read_timeouts_without_number_do_not_pile_up(wire: AiohttpWire) ->
     """A caller with another read timeout for each request fills no memory, and each still holds."""
     async with RawServer(answering(http(200))) as server:
         for number in range(300):
-            request = Request(method="GET", url=server.url)
+            request = Request(method="GET", url=server.url + "/")
             response = await wire.send(request, connect_timeout=5, read_timeout=5 + number / 1000)
             await response.aclose()
         assert len(wire._watches) <= 256
@@ -169,4 +169,4 @@ async def test_read_timeouts_without_number_do_not_pile_up(wire: AiohttpWire) ->
 
     async with RawServer(never) as server:
         with pytest.raises(AttemptTimeout):
-            await wire.send(Request(method="GET", url=server.url), connect_timeout=5, read_timeout=0.05)
+            await wire.send(Request(method="GET", url=server.url + "/"), connect_timeout=5, read_timeout=0.05)

@@ -154,7 +154,8 @@ class Attempt:
         if body is not None and not isinstance(body, bytes):
             body = watched = _Watched(body if isinstance(body, AsyncIterable) else body())
         url = context.endpoint.url + call.target
-        return Request(method=call.method, url=url, headers=Headers.received(pairs), body=body), watched
+        headers, whole = Headers.received(pairs), not call.streaming
+        return Request(method=call.method, url=url, headers=headers, body=body, whole=whole), watched
 
     def _opened(self, context: Context, request: Request, reply: WireResponse) -> StreamResponse:
         assert context.scope is not None  # noqa: S101  # checked by the caller; tells the type checker

@@ -30,7 +30,7 @@ class Headers(Mapping[str, str]):
         TypeError: a name or a value is not a string.
     """
 
-    __slots__ = ("_index", "_pairs")
+    __slots__ = ("_index", "_pairs", "_unread")
 
     def __init__(self, source: HeaderSource = ()) -> None:
         items = source.items() if isinstance(source, Mapping) else source
@@ -40,25 +40,39 @@ class Headers(Mapping[str, str]):
                 _require_field(name, value)
         self._pairs: tuple[tuple[str, str], ...] = pairs
         self._index: dict[str, tuple[str, ...]] | None = None
+        self._unread: Callable[[], Iterable[tuple[str, str]]] | None = None
 
     @classmethod
     def received(cls, pairs: Iterable[tuple[str, str]]) -> "Headers":
         """Return headers whose form is already known to be right, because a wire has parsed them."""
         headers = cls.__new__(cls)
         headers._pairs = tuple(pairs)
-        headers._index = None
+        headers._index = headers._unread = None
+        return headers
+
+    @classmethod
+    def unread(cls, read: Callable[[], Iterable[tuple[str, str]]]) -> "Headers":
+        """Return headers that are taken apart only once somebody looks at them, for most are never looked at.
+
+        Args:
+            read: returns the fields; called once at most; their form is already known to be right.
+        """
+        headers = cls.__new__(cls)
+        headers._index, headers._unread = None, read
         return headers
 
     @property
     def pairs(self) -> tuple[tuple[str, str], ...]:
         """Every field as it was written, in order."""
+        if self._unread is not None:
+            self._pairs, self._unread = tuple(self._unread()), None
         return self._pairs
 
     def _by_name(self) -> dict[str, tuple[str, ...]]:
         index = self._index
         if index is None:
             index = {}
-            for name, value in self._pairs:
+            for name, value in self.pairs:
                 lower = name.lower()
                 index[lower] = (*index.get(lower, ()), value)
             self._index = index
@@ -96,13 +110,13 @@ class Headers(Mapping[str, str]):
             ValueError: a name or value of `source` is not allowed in a header.
         """
         added = Headers(source)
-        if not added._pairs:
+        if not added.pairs:
             return self
-        kept = tuple(pair for pair in self._pairs if pair[0].lower() not in added._by_name())
-        return Headers.received(kept + added._pairs)
+        kept = tuple(pair for pair in self.pairs if pair[0].lower() not in added._by_name())
+        return Headers.received(kept + added.pairs)
 
     def __repr__(self) -> str:
-        shown = [(name, "…" if name.lower() in _SECRET_NAMES else value) for name, value in self._pairs]
+        shown = [(name, "…" if name.lower() in _SECRET_NAMES else value) for name, value in self.pairs]
         return f"Headers({shown!r})"
 
 
@@ -120,14 +134,20 @@ def _require_field(name: object, value: object) -> None:
         raise ValueError(f"the value of header {name!r} holds a line break or another control character; remove it")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+_NO_HEADERS = Headers()
+
+
+# Not frozen: one is made for every attempt, and a frozen class takes four times as long.
+@dataclass(slots=True, kw_only=True)
 class Request:
     """One HTTP request as a wire sends it; `url` is absolute."""
 
     method: str
     url: str
-    headers: Headers = field(default_factory=Headers)
+    headers: Headers = _NO_HEADERS
     body: Body = field(default=None, repr=False)
+    whole: bool = False
+    """Whether the response is wanted in one piece, so that a wire may wait for more of it than its head."""
 
     @property
     def is_replayable(self) -> bool:

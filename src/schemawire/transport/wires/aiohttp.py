@@ -70,8 +70,11 @@ class AiohttpWire:
             message = None if origin is None else origin.message(request, url[path_at:])
             if origin is None or message is None:
                 return await self._through_session(request, connect_timeout, read_timeout)
-            connection = await origin.connect(self._timeout(connect_timeout, math.inf))
-            exchange = Exchange(connection, url, self._watch(read_timeout), self._ended)
+            idle = origin.idle
+            taken = (None if idle is None else idle.take()) or await origin.connect(
+                self._timeout(connect_timeout, math.inf)
+            )
+            exchange = Exchange(taken, origin, url, self._watch(read_timeout), self._ended)
         except TRANSLATED as error:
             self._in_flight -= 1
             raise translated(error, url) from error
@@ -79,7 +82,7 @@ class AiohttpWire:
             self._in_flight -= 1
             raise
         try:
-            await exchange.begin(message, without_body=request.method == "HEAD")
+            await exchange.begin(message, without_body=request.method == "HEAD", whole=request.whole)
         except TRANSLATED as error:
             raise translated(error, url) from error
         return exchange
@@ -115,9 +118,16 @@ class AiohttpWire:
         if url.scheme not in ("http", "https") or not url.raw_host or session.connector is None:
             return None
         if len(self._origins) >= _MOST_CACHED:
-            self._origins.clear()
-        origin = self._origins[address] = Origin(url, session.connector, asyncio.get_running_loop())
+            self._close_idle()
+        loop = asyncio.get_running_loop()
+        origin = self._origins[address] = Origin(url, session.connector, self._pool.keepalive_expiry, loop)
         return origin
+
+    def _close_idle(self) -> None:
+        for origin in self._origins.values():
+            if origin.idle is not None:
+                origin.idle.close()
+        self._origins.clear()
 
     def _watch(self, read_timeout: float) -> SilenceWatch | None:
         if read_timeout == math.inf:
@@ -181,11 +191,18 @@ class AiohttpWire:
 
     def _forget_sessions(self) -> None:
         # Their loop is gone, so their sockets cannot be closed in good order; detaching keeps the interpreter quiet.
+        self._abandon_all()
+        self._watches.clear()
+
+    def _abandon_all(self) -> None:
+        for origin in self._origins.values():
+            if origin.idle is not None:
+                for transport in origin.idle.forget():
+                    _drop(transport, origin.connector._loop)
+        self._origins.clear()
         for session in self._sessions.values():
             _abandon(session)
         self._sessions.clear()
-        self._origins.clear()
-        self._watches.clear()
 
     def _ended(self) -> None:
         self._in_flight -= 1
@@ -193,13 +210,13 @@ class AiohttpWire:
     async def aclose(self) -> None:
         """Close every connection; later requests are refused."""
         self._closed = True
+        if not self._owner.is_current:
+            self._abandon_all()
+            return
         sessions, self._sessions = list(self._sessions.values()), {}
-        self._origins.clear()
+        self._close_idle()
         for session in sessions:
-            if self._owner.is_current:
-                await session.close()
-            else:
-                _abandon(session)
+            await session.close()
 
     def statistics(self) -> WireStatistics:
         """Return the present state."""
@@ -209,8 +226,8 @@ class AiohttpWire:
 
     def __del__(self) -> None:
         # A client may be left unclosed; aiohttp would warn about it at the end of every script.
-        for session in self.__dict__.get("_sessions", {}).values():
-            _abandon(session)
+        if "_origins" in self.__dict__ and "_sessions" in self.__dict__:
+            self._abandon_all()
 
 
 class AiohttpResponse:

@@ -6,6 +6,7 @@ of which a plain request needs. Connections, name resolution, TLS and the parser
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -15,6 +16,8 @@ from yarl import URL
 
 from schemawire.transport.message import Headers, Request
 from schemawire.transport.wires.aiohttp_errors import TRANSLATED, translated
+from schemawire.transport.wires.aiohttp_line import IdleLines, Line
+from schemawire.transport.wires.short_reply import fields_of
 from schemawire.transport.wires.silence import SilenceWatch
 
 LARGEST_BODY = 1 << 16
@@ -30,12 +33,19 @@ class Origin:
 
     Args:
         address: a base URL, without path.
-        connector: where its connections come from.
+        connector: where new connections come from.
+        keepalive: seconds for which an idle connection is kept; 0: none is.
         loop: the running event loop.
     """
 
-    def __init__(self, address: URL, connector: aiohttp.BaseConnector, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, address: URL, connector: aiohttp.BaseConnector, keepalive: float, loop: asyncio.AbstractEventLoop
+    ) -> None:
         self.connector = connector
+        # The connector's own store of idle connections takes as long as reading a short reply.
+        self.idle = None if connector.force_close else IdleLines(keepalive, loop)
+        make: Any = partial(Line, loop=loop)
+        connector._factory = make
         # The connector reads the key, the address and the TLS options of a request, all of which are the origin's.
         self._template = aiohttp.ClientRequest("GET", address, loop=loop)
         lines = {name.lower(): f"{name}: {value}\r\n" for name, value in self._template.headers.items()}
@@ -44,8 +54,8 @@ class Origin:
         self._lines = lines
         self._all_lines = "".join(lines.values())
 
-    async def connect(self, timeout: aiohttp.ClientTimeout) -> Connection:
-        """Return a connection, an idle one if there is any.
+    async def connect(self, timeout: aiohttp.ClientTimeout) -> tuple[Connection, Line]:
+        """Return a new connection.
 
         Raises:
             ClientError, OSError: aiohttp's own, still to be translated.
@@ -53,10 +63,13 @@ class Origin:
         *Cancelled:* none is taken.
         """
         try:
-            return await self.connector.connect(self._template, traces=[], timeout=timeout)
+            connection = await self.connector.connect(self._template, traces=[], timeout=timeout)
         except TimeoutError as error:
             # Without this, no connection would look like a silent one, and so like a request that may have arrived.
             raise aiohttp.ConnectionTimeoutError(f"no connection to {self._template.url}") from error
+        line = connection.protocol
+        assert isinstance(line, Line)  # noqa: S101  # the connector makes no other
+        return connection, line
 
     def message(self, request: Request, target: str) -> bytes | None:
         """Return the bytes of a request, or `None` where it needs a session's care.
@@ -97,19 +110,38 @@ class Exchange:
     Invariant: while it waits for bytes it is watched, and at no other time: a slow reader is not the sender's silence.
 
     Args:
-        connection: what it alone uses until it ends.
+        taken: the connection and its line, which it alone uses until it ends.
+        origin: where an idle connection is kept.
         url: what errors name.
         watch: notices silence, if anybody does.
         on_end: told once when the connection is given up.
     """
 
-    __slots__ = ("_connection", "_content", "_on_end", "_protocol", "_url", "_watch", "headers", "status")
+    __slots__ = (
+        "_body",
+        "_connection",
+        "_content",
+        "_line",
+        "_on_end",
+        "_origin",
+        "_url",
+        "_watch",
+        "headers",
+        "status",
+    )
 
     def __init__(
-        self, connection: Connection, url: str, watch: SilenceWatch | None, on_end: Callable[[], None]
+        self,
+        taken: tuple[Connection, Line],
+        origin: Origin,
+        url: str,
+        watch: SilenceWatch | None,
+        on_end: Callable[[], None],
     ) -> None:
-        self._connection: Connection | None = connection
-        self._protocol: Any = connection.protocol
+        self._connection: Connection | None = taken[0]
+        self._line = taken[1]
+        self._origin = origin
+        self._body: bytes | None = None
         self._content: StreamReader | None = None
         self._url = url
         self._watch = watch
@@ -117,47 +149,66 @@ class Exchange:
         self.status = 0
         self.headers: Headers = _NO_HEADERS
 
-    async def begin(self, message: bytes, *, without_body: bool) -> None:
-        """Send the request and wait for the head of its response.
+    async def begin(self, message: bytes, *, without_body: bool, whole: bool) -> None:
+        """Send the request and wait for the head of its response, or for all of it where it is wanted whole.
 
         Raises:
             ClientError, HttpProcessingError, OSError: aiohttp's own, still to be translated.
 
         *Cancelled:* the connection is closed.
         """
-        protocol, watch = self._protocol, self._watch
+        line, watch = self._line, self._watch
         try:
-            protocol.set_response_params(skip_payload=without_body, read_until_eof=True)
-            transport = protocol.transport
+            transport = line.transport
             if transport is None or transport.is_closing():
                 raise aiohttp.ClientConnectionResetError("the idle connection was closed")
+            waiter = line.expect(self, without_body=without_body, whole=whole)
             transport.write(message)
             if watch is not None:
                 watch.start(self)
-            # 1xx are interim responses (RFC 9110 §15.2), except that after 101 no further HTTP follows.
-            while True:
-                head, self._content = await protocol.read()
-                if head.code >= 200 or head.code == 101:
-                    break
+            await waiter
+            reply = line.reply
+            if reply is None:
+                await self._read_head()
+            else:
+                self.status, head, self._body = reply
+                self.headers = Headers.unread(partial(fields_of, head))
         except BaseException:
             self._end(close=True)
             raise
         if watch is not None:
             watch.stop(self)
+
+    async def _read_head(self) -> None:
+        """Read what aiohttp's parser makes of the response."""
+        # 1xx are interim responses (RFC 9110 §15.2), except that after 101 no further HTTP follows.
+        while True:
+            head, self._content = await self._line.read()
+            if head.code >= 200 or head.code == 101:
+                break
         self.status = head.code
         self.headers = Headers.received(head.headers.items())
+
+    def go_on_waiting(self) -> None:
+        """Take note that a piece has come: silence begins anew."""
+        if self._watch is not None:
+            self._watch.stop(self)
+            self._watch.start(self)
 
     def arrived(self) -> bytes | None:
         """Return the whole body if all of it is here; see `WireResponse.arrived`."""
         content = self._content
         if content is not None and content.is_eof() and content.exception() is None:
             return content.read_nowait()
-        return None
+        return self._body
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         """Return the body as it arrives; see `WireResponse.chunks`."""
+        if self._content is None:
+            if self._body:
+                yield self._body
+            return
         content, watch = self._content, self._watch
-        assert content is not None  # noqa: S101  # the head has arrived
         try:
             while True:
                 if watch is not None and not content.is_eof():
@@ -177,14 +228,15 @@ class Exchange:
     def give_up(self) -> None:
         """Take note that nothing has come for the whole timeout."""
         error = aiohttp.SocketTimeoutError("timeout on reading data from socket")
-        self._protocol.set_exception(error)
+        self._line.set_exception(error)
         if self._content is not None:
             self._content.set_exception(error)
 
     async def aclose(self) -> None:
         """Give the connection back if the body was read to its end, else cut it."""
         content = self._content
-        self._end(close=content is None or not content.at_eof() or content.exception() is not None)
+        is_read = self._body is not None if content is None else content.at_eof() and content.exception() is None
+        self._end(close=not is_read)
 
     def _end(self, *, close: bool) -> None:
         connection = self._connection
@@ -193,10 +245,11 @@ class Exchange:
         self._connection = None
         if self._watch is not None:
             self._watch.stop(self)
-        if close:
+        idle = self._origin.idle
+        if close or idle is None:
             connection.close()
         else:
-            connection.release()
+            idle.keep(connection, self._line)
         self._on_end()
 
 
