@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from schemawire.analysis import Analyser
 from schemawire.protocol import paths
-from schemawire.protocol.messages import BatchRequest, OperationStatus, SubmitRequest
+from schemawire.protocol.messages import BatchRequest, SubmitRequest
 from schemawire.schema import DomainSchema, MergeSchema, apply
 from schemawire.service import store as repository
 from schemawire.service.access import Principal
@@ -24,12 +24,15 @@ from schemawire.service.once import write_once
 from schemawire.service.operations import IllegalTransition, Operation, OperationState, new_operation
 from schemawire.service.refusals import RequestRefused, internal_error, refusal_of
 from schemawire.service.replies import Answer
-from schemawire.service.store import Store, WriteNote, timestamp
+from schemawire.service.status import status_record
+from schemawire.service.store import Store, WriteNote
 from schemawire.service.threads import in_proportion
 from schemawire.service.write_request import WriteRequest
 
 BATCH_KIND = "batch"
 WORDS_KIND = "analyze"
+TERMS = "terms"
+"""Beside the request in the payload: under which compatibility terms it was taken in."""
 
 
 async def submit(backend: Backend, write: WriteRequest, wanted: SubmitRequest) -> Answer:
@@ -58,10 +61,11 @@ async def submit(backend: Backend, write: WriteRequest, wanted: SubmitRequest) -
 
 def _operation_of(write: WriteRequest, wanted: SubmitRequest) -> Operation:
     kind = BATCH_KIND if wanted.operations is not None else WORDS_KIND
+    terms = {"defaultMode": write.default_mode, "override": write.override_compatibility}
     return new_operation(
         write.project_id,
         kind,
-        wanted.model_dump(mode="json", by_alias=True),
+        {**wanted.model_dump(mode="json", by_alias=True), TERMS: terms},
         now=time.time(),
         session_id=wanted.session_id,
         principal=write.principal,
@@ -93,7 +97,7 @@ class Worker:
             VersionMoved: the project has moved on.
         """
         operation = execution.operation
-        wanted = SubmitRequest.model_validate(operation.payload)
+        wanted = SubmitRequest.model_validate({k: v for k, v in operation.payload.items() if k != TERMS})
         if wanted.operations is not None:
             await execution.finish(partial(_do_batch, operation=operation, wanted=wanted))
         else:
@@ -112,7 +116,12 @@ def _do_batch(conn: Connection, *, operation: Operation, wanted: SubmitRequest) 
         message=wanted.message,
     )
     write = WriteRequest(
-        project_id=operation.project_id, principal=operation.principal or "", route="", key=operation.operation_id
+        project_id=operation.project_id,
+        principal=operation.principal or "",
+        route="",
+        key=operation.operation_id,
+        default_mode=_default_mode(operation),
+        override_compatibility=_is_overriding(operation),
     )
     done = store_batch(conn, write, batch, read_batch(batch.operations, atomic=batch.atomic))
     return {"version": done.version, "digest": done.digest, "results": done.results}
@@ -125,6 +134,8 @@ def _do_merge(conn: Connection, *, operation: Operation, wanted: SubmitRequest, 
         session_id=wanted.session_id,
         message=wanted.message,
         expected_version=wanted.expected_version,
+        default_mode=_default_mode(operation),
+        override_compatibility=_is_overriding(operation),
     )
     view = repository.SqlView(conn, operation.project_id, is_writing=True)
     repository.check_expected(view, note.expected_version)
@@ -135,28 +146,24 @@ def _do_merge(conn: Connection, *, operation: Operation, wanted: SubmitRequest, 
     return {"version": written.entry.version, "digest": written.entry.digest, "changed": written.changed}
 
 
+def _default_mode(operation: Operation) -> str:
+    return str(_terms(operation).get("defaultMode", "NONE"))
+
+
+def _is_overriding(operation: Operation) -> bool:
+    return _terms(operation).get("override") is True
+
+
+def _terms(operation: Operation) -> Mapping[str, object]:
+    terms = operation.payload.get(TERMS)
+    return terms if isinstance(terms, Mapping) else {}
+
+
 def describe_failure(error: BaseException) -> Mapping[str, object]:
     """Return the problem document that a failed operation keeps."""
     refusal = refusal_of(error) if isinstance(error, Exception) else None
     problem = (refusal or internal_error()).to_problem()
     return problem.model_dump(mode="json", by_alias=True, exclude_none=True)
-
-
-def status_record(operation: Operation) -> OperationStatus:
-    """Return the form in which an operation's status travels."""
-    return OperationStatus(
-        operation_id=operation.operation_id,
-        project_id=operation.project_id,
-        state=operation.state.value,
-        kind=operation.kind,
-        progress=operation.progress,
-        attempts=operation.attempts,
-        created_at=timestamp(operation.created_at),
-        updated_at=timestamp(operation.updated_at),
-        finished_at=None if operation.finished_at is None else timestamp(operation.finished_at),
-        result=operation.result,
-        error=None if operation.error is None else dict(operation.error),
-    )
 
 
 async def find_status(store: Store, principal: Principal, operation_id: str) -> Operation:

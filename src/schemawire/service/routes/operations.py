@@ -11,10 +11,11 @@ from schemawire.service.operations import Operation, OperationState
 from schemawire.service.refusals import RequestRefused
 from schemawire.service.replies import Answer, encode, send_answer, send_record
 from schemawire.service.routes.declaring import ON_WRITE, backend_of, context_of, new_router, project_of, route
-from schemawire.service.routes.parameters import LIMIT, WRITE_HEADERS, Parameter, read_number, refuse_unknown
+from schemawire.service.routes.parameters import LIMIT, OVERRIDE, WRITE_HEADERS, Parameter, read_number, refuse_unknown
 from schemawire.service.routes.projects import PROJECT
 from schemawire.service.routes.writing import write_request_of
-from schemawire.service.submissions import cancel, find_status, page_of_operations, status_record, submit
+from schemawire.service.status import status_record
+from schemawire.service.submissions import cancel, find_status, page_of_operations, submit
 
 router: APIRouter = new_router()
 
@@ -26,7 +27,7 @@ BEFORE = Parameter(name="before", description="Where the page continues: `next` 
 
 @route(
     router, "POST", f"{PROJECT}/async", needs="write", summary="Submit work to be done later", answers=Reply,
-    status=202, takes=SubmitRequest, parameters=WRITE_HEADERS, refuses=(*ON_WRITE, "operation_invalid"),
+    status=202, takes=SubmitRequest, parameters=(*WRITE_HEADERS, OVERRIDE), refuses=(*ON_WRITE, "operation_invalid"),
 )  # fmt: skip
 async def submit_operation(request: Request) -> Response:
     """A batch, or a description to analyse and merge; `Location` and `data.operationId` lead to its status."""
