@@ -8,9 +8,13 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from hashlib import sha256
+from typing import TYPE_CHECKING
 
 from schemawire.schema.changes import Changes
 from schemawire.schema.model import ELEMENT_KINDS, DomainSchema, Element, ElementKind, Header, Part, kind_of
+
+if TYPE_CHECKING:
+    from hashlib import _Hash as Hash
 
 _EXACT_INTEGERS = 2.0**53
 _LEFT_OUT = frozenset({"evidence"})
@@ -87,10 +91,15 @@ def digest_of(header: Header, ordered_digests: Iterable[bytes]) -> str:
         header: the schema without its elements.
         ordered_digests: one per element, ordered by kind (as in `ELEMENT_KINDS`), then by key in code point order.
     """
-    total = sha256(sha256(b"schema\n" + canonical_bytes(header)).digest())
+    total = begin_digest(header)
     for digest in ordered_digests:
         total.update(digest)
     return total.hexdigest()
+
+
+def begin_digest(header: Header) -> "Hash":
+    """Return what `digest_of` begins with, for whoever gets the elements' digests a portion at a time."""
+    return sha256(sha256(b"schema\n" + canonical_bytes(header)).digest())
 
 
 class DigestIndex(Mapping[tuple[ElementKind, str], bytes]):

@@ -1,4 +1,5 @@
-"""Forgetting what has been kept long enough: replies under idempotency keys, and finished operations.
+"""Forgetting what has been kept long enough: replies under idempotency keys, finished operations, and
+staged rows that nobody came back for.
 
 In portions, so that other writes get their turn in between.
 """
@@ -13,6 +14,7 @@ from sqlalchemy import Connection
 from schemawire.service.logs import log
 from schemawire.service.store import Store, StoreError, sweep_operations, sweep_replies
 from schemawire.service.store.portions import PORTION
+from schemawire.service.store.staging import sweep_stagings
 
 INTERVAL = 600.0
 """Seconds between two sweeps."""
@@ -24,7 +26,7 @@ async def sweep(store: Store, now: float) -> int:
     *Cancelled:* a portion that has begun is deleted or kept as a whole.
     """
     total = 0
-    for forget in (sweep_replies, sweep_operations):
+    for forget in (sweep_replies, sweep_operations, sweep_stagings):
         work: Callable[[Connection], int] = partial(forget, now=now)
         while (count := await store.write(work)) >= PORTION:
             total += count

@@ -25,4 +25,12 @@ async def in_proportion(size_bytes: int, work: Callable[[], T]) -> T:
     """
     if size_bytes <= SHORT_BYTES:
         return work()
+    return await in_background(work)
+
+
+async def in_background(work: Callable[[], T]) -> T:
+    """Return what `work` returns, run on one of the threads for large bodies.
+
+    *Cancelled:* the work runs on to its end, unheard.
+    """
     return await asyncio.get_running_loop().run_in_executor(_LARGE, work)

@@ -11,7 +11,7 @@ from schemawire.schema.model import DomainSchema, Element, Entity, Enum, Rule
 from schemawire.schema.rules.scope import ancestors
 from schemawire.schema.view import SchemaView
 
-MAX_ELEMENTS = {"entity": 100_000, "enum": 100_000, "relationship": 400_000, "rule": 100_000}
+MAX_ELEMENTS = {"entity": 1_000_000, "enum": 1_000_000, "relationship": 1_000_000, "rule": 1_000_000}
 """How many elements of each kind a schema may have."""
 MAX_FIELDS = 1_000
 """How many fields one entity may have."""

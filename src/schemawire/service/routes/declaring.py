@@ -158,5 +158,6 @@ def _extra(path: str, takes: object, parameters: Sequence[Parameter], media_type
     extra: dict[str, Any] = {"parameters": described, "x-media-type": media_type}
     if takes is not None:
         schema = takes if isinstance(takes, dict) else {"$ref": f"#/components/schemas/{takes.__name__}"}  # type: ignore[attr-defined]  # a model
-        extra["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+        taken = schema.get("x-media-type", "application/json")
+        extra["requestBody"] = {"required": True, "content": {taken: {"schema": schema}}}
     return extra

@@ -51,6 +51,13 @@ class Prepared:
             return row
         return conn.execute(self._statement, values).first()
 
+    def every(self, conn: Connection, values: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
+        """Return all rows."""
+        if conn.dialect.name == "sqlite":
+            rows: Sequence[Sequence[Any]] = _driver(conn).execute(self._text, values).fetchall()
+            return rows
+        return conn.execute(self._statement, values).all()
+
 
 def _driver(conn: Connection) -> sqlite3.Connection:
     if not conn.in_transaction():
