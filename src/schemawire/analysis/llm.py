@@ -7,7 +7,8 @@ appears in no message and no log.
 import asyncio
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import uuid4
@@ -33,9 +34,10 @@ from schemawire.errors import (
     Unauthenticated,
 )
 from schemawire.events import Listener
-from schemawire.framing import SseDecoder
+from schemawire.framing import ServerSentEvent, SseDecoder
 from schemawire.resilience import RetryConfig
 from schemawire.transport import Client, PoolConfig, TimeoutConfig, Wire
+from schemawire.transport.stream import StreamResponse
 
 _WIRES: dict[ProviderKind, Callable[[], WireFormat]] = {"openai": OpenAiWire, "anthropic": AnthropicWire}
 _REJECTIONS: dict[int, type[Rejected]] = {
@@ -190,9 +192,8 @@ class LlmClient:
         return self._format.read(response.json())
 
     async def _read_stream(self, body: bytes, left: float, on_text: Callable[[str], None]) -> Answer:
-        decoder, reader = SseDecoder(max_event_bytes=self._options.max_answer_bytes), self._format.reader()
+        reader = self._format.reader()
         headers = {"Content-Type": "application/json", "Accept": "text/event-stream"}
-        size_bytes = 0
         async with self._client.stream(
             "POST", self._format.path, body=body, headers=headers, idempotency_key=uuid4().hex, deadline=left
         ) as response:
@@ -201,18 +202,9 @@ class LlmClient:
                 content = await response.read(max_bytes=self._options.max_answer_bytes)
                 self._check(response.status, response.headers, content)
                 return self._format.read(_parse(content, self.provider))  # a server that does not stream
-            async for chunk in response:
-                size_bytes += len(chunk)
-                if size_bytes > self._options.max_answer_bytes:
-                    raise BadReply(f"The answer of {self.provider.label} is larger than allowed.")
-                for event in decoder.feed(chunk):
-                    text = reader.feed(event)
-                    if text:
-                        on_text(text)
-        try:
-            decoder.finish()
-        except StreamBroken as error:
-            raise ModelFailed("The stream of the model's answer ended in the middle of an event.") from error
+            async with aclosing(_events(response, self._options.max_answer_bytes)) as events:
+                async for event in events:
+                    on_text(reader.feed(event))
         return reader.finish()
 
     def _check(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
@@ -244,6 +236,26 @@ class LlmClient:
     async def aclose(self) -> None:
         """Close every connection."""
         await self._client.aclose()
+
+
+async def _events(response: StreamResponse, max_bytes: int) -> AsyncGenerator[ServerSentEvent, None]:
+    """Yield the events of a streamed answer.
+
+    Raises:
+        BadReply: it is larger than allowed.
+        ModelFailed: it ended in the middle of an event, or is no event stream.
+    """
+    decoder, size_bytes = SseDecoder(max_event_bytes=max_bytes), 0
+    try:
+        async for chunk in response:
+            size_bytes += len(chunk)
+            if size_bytes > max_bytes:
+                raise BadReply(f"The answer of {response.url} is larger than {max_bytes} bytes.")
+            for event in decoder.feed(chunk):
+                yield event
+        decoder.finish()
+    except StreamBroken as error:
+        raise ModelFailed(f"The stream of the model's answer is broken: {error.message}") from error
 
 
 def _said(body: bytes) -> str:

@@ -184,27 +184,29 @@ async def _write(request: web.Request, response: web.StreamResponse, content: by
             await response.write_eof()
             return
         await response.write(content[: reply.cuts])
-        if request.transport is not None:
-            request.transport.close()
+        _hang_up(request)
 
 
 async def _send_stream(request: web.Request, reply: LlmReply) -> web.StreamResponse:
     response = web.StreamResponse(headers={**reply.headers, "Content-Type": "text/event-stream"})
     await response.prepare(request)
-    is_anthropic = request.path.endswith("/messages")
-    sent = 0
+    events = _message_events(reply) if request.path.endswith("/messages") else _completion_events(reply)
+    left = reply.cuts
     with suppress(ConnectionError):  # who asked has gone
-        for event in _message_events(reply) if is_anthropic else _completion_events(reply):
+        for event in events:
             await asyncio.sleep(reply.chunk_delay)
-            if reply.cuts is not None and sent + len(event) > reply.cuts:
-                await response.write(event[: reply.cuts - sent])
-                if request.transport is not None:
-                    request.transport.close()
+            await response.write(event if left is None else event[:left])
+            left = None if left is None else left - len(event)
+            if left is not None and left < 0:
+                _hang_up(request)
                 return response
-            sent += len(event)
-            await response.write(event)
         await response.write_eof()
     return response
+
+
+def _hang_up(request: web.Request) -> None:
+    if request.transport is not None:
+        request.transport.close()
 
 
 def _completion(reply: LlmReply, asked: LlmRequest) -> dict[str, Any]:
@@ -256,7 +258,8 @@ def _completion_events(reply: LlmReply) -> list[bytes]:
 
 
 def _message_events(reply: LlmReply) -> list[bytes]:
-    start: dict[str, Any] = {"type": "message_start", "message": {"usage": {"input_tokens": reply.input_tokens, "output_tokens": 1}}}
+    counts = {"input_tokens": reply.input_tokens, "output_tokens": 1}
+    start: dict[str, Any] = {"type": "message_start", "message": {"usage": counts}}
     deltas: list[dict[str, Any]] = [
         {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": piece}}
         for piece in _pieces(reply.content)

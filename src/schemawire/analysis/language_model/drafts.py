@@ -10,6 +10,7 @@ from typing import Any, get_args
 
 from schemawire.analysis.attributes import type_word
 from schemawire.analysis.language_model.quotes import Quotes
+from schemawire.analysis.lexicon import load_lexicon
 from schemawire.analysis.naming import camel_case, entity_words, pascal_case, snake_case, split_words
 from schemawire.errors import SchemaInvalid
 from schemawire.schema.issues import Issue, errors_only, pointer_to
@@ -59,7 +60,7 @@ def read_draft(answer: Mapping[str, Any], text: str, model: str) -> tuple[Domain
     _check_parents(entities, names, reading)
     reading.document["relationships"] = list(_relationships(answer, names, reading, quotes))
     reading.document["rules"] = list(_rules(answer, quotes))
-    schema, more = _salvaged(reading.document)
+    schema, more = salvage(reading.document)
     return schema, [*reading.issues, *more]
 
 
@@ -153,13 +154,21 @@ def _type(given: Mapping[str, Any], owner: str, words: list[str], place: str, re
     if kind in ("enum", "list"):
         kind = "string" if not values else "enum"
     if values and kind in ("string", "text", "enum"):
-        name = pascal_case([*split_words(owner), *words])
+        name = _enum_name(owner, words, reading)
         reading.document["enums"].append({"name": name, "values": values[:MAX_VALUES]})
         kind = "enum"
         return (
             {"type": "list", "items": kind, "enum": name} if given.get("many") is True else {"type": kind, "enum": name}
         )
     return {"type": "list", "items": kind} if given.get("many") is True else {"type": kind}
+
+
+def _enum_name(owner: str, words: list[str], reading: Reading) -> str:
+    """Return what a closed list is called: `OrderStatus` where the field's word says little, else by the field."""
+    whole, short = pascal_case([*split_words(owner), *words]), pascal_case(words)
+    taken = {enum["name"] for enum in reading.document["enums"]}
+    says_little = len(words) == 1 and load_lexicon().grammar.is_in(words[-1], "state_nouns")
+    return whole if says_little or short in taken else short
 
 
 def _limits(given: Mapping[str, Any], kind: str) -> dict[str, Any]:
@@ -240,7 +249,7 @@ def _rules(answer: Mapping[str, Any], quotes: Quotes) -> Iterator[dict[str, Any]
         yield {"name": name, "kind": kind, "message": message.strip()[:2_000], "evidence": evidence}
 
 
-def _salvaged(document: dict[str, Any]) -> tuple[DomainSchema, list[Issue]]:
+def salvage(document: dict[str, Any]) -> tuple[DomainSchema, list[Issue]]:
     """Return a document as a valid schema, without the elements that break the rules, and what was wrong with them."""
     found: list[Issue] = []
     while True:

@@ -1,0 +1,353 @@
+"""Two drafts of one text to one: what both found stands, what one found alone has to be supported by the text.
+
+Knows schemas and their evidence; knows neither analyser. Both drafts are literal: without keys, timestamps and guesses.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from schemawire.analysis.language_model.drafts import salvage
+from schemawire.analysis.language_model.quotes import MENTIONED, QUOTED
+from schemawire.analysis.naming import singular, split_words
+from schemawire.analysis.voting import RULES_WORTH, Jury
+from schemawire.schema.model import DomainSchema, Entity, Evidence, Field, Part, Relationship
+
+TRUSTED_GROUNDING = 0.6
+"""Least share of a model's things and fields that the text mentions, below which the model only confirms."""
+TRUSTED_OVERLAP = 0.3
+"""Least share of a model's things that the rules found too."""
+_STRONG = 0.8
+"""Confidence from which the rules' word outweighs the model's."""
+_PLAIN_TYPES = frozenset({"string", "text"})
+_LIMITS = ("min", "max", "minLength", "maxLength", "unit", "precision", "scale")
+_UNSET = ("1", "0..*")
+Name = str
+Pair = frozenset[Name]
+
+
+def folded(name: str) -> Name:
+    """Return a name without case and word borders, each word in the singular: what both drafts may write differently.
+
+    >>> folded("DangerousGoods") == folded("dangerous_good")
+    True
+    """
+    return "".join(singular(word) for word in split_words(name))
+
+
+def confidence_of(part: Part) -> float:
+    """Return how sure a draft is of one of its parts, 0 to 1; without evidence, half."""
+    found: Sequence[Evidence] = getattr(part, "evidence", ())
+    return max((evidence.confidence for evidence in found), default=0.5)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trust:
+    """How far a model's draft can be believed, measured against the text and the rules' draft."""
+
+    grounding: float
+    overlap: float
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether the model may add and drop anything."""
+        return self.grounding >= TRUSTED_GROUNDING and self.overlap >= TRUSTED_OVERLAP
+
+
+@dataclass(slots=True)
+class Merged:
+    """The merged draft, and what happened to the model's."""
+
+    schema: DomainSchema
+    trust: Trust
+    added: int = 0
+    """Things, fields and relationships that only the model found and that stand."""
+    refused: int = 0
+    """Those of the model that the text does not support."""
+    warnings: list[str] = field(default_factory=list)
+
+
+def measure_trust(rules: DomainSchema, model: DomainSchema) -> Trust:
+    """Return how far a model's draft is supported by the text and by the rules' draft."""
+    parts = [part for entity in model.entities for part in (entity, *entity.fields)]
+    grounded = sum(confidence_of(part) >= MENTIONED for part in parts)
+    known = {folded(entity.name) for entity in rules.entities}
+    shared = sum(folded(entity.name) in known for entity in model.entities)
+    overlap = shared / len(model.entities) if model.entities else 0.0
+    return Trust(grounding=grounded / len(parts) if parts else 0.0, overlap=overlap if known else 1.0)
+
+
+def merge_drafts(rules: DomainSchema, model: DomainSchema) -> Merged:
+    """Return one literal draft made of that of the rules and that of a model.
+
+    A model whose draft the text does not support changes nothing but confidence. The result obeys the schema's rules.
+    """
+    trust = measure_trust(rules, model)
+    if not trust.is_enough:
+        return _confirmed(rules, model, trust)
+    merging = _Merging(rules, model)
+    schema, _ = salvage(merging.document())
+    return Merged(schema=schema, trust=trust, added=merging.added, refused=merging.refused)
+
+
+def _confirmed(rules: DomainSchema, model: DomainSchema, trust: Trust) -> Merged:
+    claims = sum(1 + len(entity.fields) for entity in model.entities) + len(model.relationships)
+    return Merged(
+        schema=rules,
+        trust=trust,
+        refused=claims,
+        warnings=["the model's draft is not supported by the description, so the offline draft stands"],
+    )
+
+
+class _Merging:
+    """The decisions of one merge, in their order: things, fields, parents, relationships."""
+
+    def __init__(self, rules: DomainSchema, model: DomainSchema) -> None:
+        self.rules, self.model = rules, model
+        self.added = self.refused = 0
+        self._ours = {folded(entity.name): entity for entity in rules.entities}
+        self._theirs = {folded(entity.name): entity for entity in model.entities}
+        self._enums = {enum.name: enum for enum in (*model.enums, *rules.enums)}
+        self._things = _jury("thing", self._ours, self._theirs)
+        self._field_jury = _jury("field", _owned(rules, self._theirs), _owned(model, self._ours))
+        self._link_jury = _jury("link", _pairs(rules, self._theirs), _pairs(model, self._ours))
+        self._kept = list(self._kept_things())
+        self._names = {key: (self._ours.get(key) or self._theirs[key]).name for key in self._kept}
+        self._owners = self._model_owners()
+
+    def document(self) -> dict[str, Any]:
+        """Return the merged document."""
+        entities = [self._entity(key) for key in self._kept]
+        used = {row.get("enum") for entity in entities for row in entity["fields"]}
+        header = self.rules.header().to_document()
+        rules = self.rules.rules or self.model.rules
+        known = set(self._names.values())
+        return {
+            **header,
+            "entities": entities,
+            "enums": [enum.to_document() for name, enum in self._enums.items() if name in used],
+            "relationships": list(self._relationships()),
+            "rules": [rule.to_document() for rule in rules if rule.entity is None or rule.entity in known],
+        }
+
+    def _kept_things(self) -> Iterator[Name]:
+        for key, entity in self._ours.items():
+            if key in self._theirs or self._things.believes_rules(self._odds_of_thing(entity)):
+                yield key
+        for key, entity in self._theirs.items():
+            if key in self._ours:
+                continue
+            is_good = self._things.believes_other(odds_of_claim(entity))
+            self.added += is_good
+            self.refused += not is_good
+            if is_good:
+                yield key
+
+    def _odds_of_thing(self, entity: Entity) -> float:
+        """Return how much better than most a thing of the rules is supported: by fields, kinds and relationships."""
+        links = sum(entity.name in (link.source, link.target) for link in self.rules.relationships)
+        kinds = sum(other.extends == entity.name for other in self.rules.entities) + (entity.extends is not None)
+        bare = 0.3 if not entity.fields and not kinds and links < 2 else 1.0
+        as_field = 0.3 if self._is_field_of_model(entity) and not entity.fields else 1.0
+        return bare * as_field * (2.0 if entity.fields and confidence_of(entity) >= _STRONG else 1.0)
+
+    def _is_field_of_model(self, entity: Entity) -> bool:
+        """Return whether the model has a field where the rules have a thing: a book's publisher."""
+        key = folded(entity.name)
+        return any(key == folded(own.name) for other in self.model.entities for own in other.fields)
+
+    def _model_owners(self) -> Mapping[Name, set[Name]]:
+        owners: dict[Name, set[Name]] = {}
+        for key, entity in self._theirs.items():
+            for own in entity.fields:
+                owners.setdefault(folded(own.name), set()).add(key)
+        return owners
+
+    def _entity(self, key: Name) -> dict[str, Any]:
+        ours, theirs = self._ours.get(key), self._theirs.get(key)
+        first = ours or theirs
+        assert first is not None  # noqa: S101  # a kept thing is in one of the drafts
+        document = {name: value for name, value in first.to_document().items() if name not in ("fields", "extends")}
+        parent = self._parent(key)
+        if parent is not None:
+            document["extends"] = parent
+        if ours is not None and theirs is not None:
+            document["evidence"] = joint_evidence(ours, theirs)
+        document["fields"] = list(self._fields(key, ours, theirs))
+        return document
+
+    def _parent(self, key: Name) -> str | None:
+        """Return whose kind a thing is: by the rules, else by the model where that makes no circle."""
+        for drafts in (self._ours, self._theirs):
+            entity = drafts.get(key)
+            above = folded(entity.extends) if entity is not None and entity.extends else ""
+            if above in self._names and not self._is_above(key, above):
+                return self._names[above]
+        return None
+
+    def _is_above(self, key: Name, start: Name) -> bool:
+        waiting, seen = [start], set[Name]()
+        while waiting:
+            above = waiting.pop()
+            if above == key:
+                return True
+            if above in seen:
+                continue
+            seen.add(above)
+            parents = (drafts[above].extends for drafts in (self._ours, self._theirs) if above in drafts)
+            waiting.extend(folded(parent) for parent in parents if parent)
+        return False
+
+    def _fields(self, key: Name, ours: Entity | None, theirs: Entity | None) -> Iterator[dict[str, Any]]:
+        own = {folded(part.name): part for part in (theirs.fields if theirs else ())}
+        seen: set[Name] = set()
+        for part in ours.fields if ours else ():
+            name = folded(part.name)
+            seen.add(name)
+            if name in own:
+                yield agreed_field(part, own[name])
+            elif self._keeps_field(part, key, is_shared=theirs is not None):
+                yield part.to_document()
+        for name, part in own.items():
+            if name not in seen and self._adds_field(part, name):
+                yield part.to_document()
+
+    def _keeps_field(self, part: Field, key: Name, *, is_shared: bool) -> bool:
+        """Return whether a field of the rules stands that the model does not have there."""
+        if not is_shared:
+            return True
+        others = self._owners.get(folded(part.name), set()) - {key}
+        moved = 0.3 if others else 1.0  # the model saw it, and gave it to something else
+        return self._field_jury.believes_rules(moved * (2.0 if confidence_of(part) >= _STRONG else 1.0))
+
+    def _adds_field(self, part: Field, name: Name) -> bool:
+        is_good = name not in self._names and self._field_jury.believes_other(odds_of_claim(part))
+        self.added += is_good
+        self.refused += not is_good
+        return is_good
+
+    def _relationships(self) -> Iterator[dict[str, Any]]:
+        theirs: dict[Pair, list[Relationship]] = {}
+        for link in self.model.relationships:
+            theirs.setdefault(_pair(link), []).append(link)
+        taken: set[str] = set()
+        seen: set[Pair] = set()
+        for link in self.rules.relationships:
+            pair = _pair(link)
+            if not pair <= self._names.keys() or not (pair in theirs or self._keeps_link(link)):
+                continue
+            seen.add(pair)
+            taken.add(link.name)
+            yield self._placed(agreed_link(link, theirs.get(pair, ())), link)
+        for pair, links in theirs.items():
+            if pair not in seen:
+                yield from self._added_links(pair, links, taken)
+
+    def _keeps_link(self, link: Relationship) -> bool:
+        if not _pair(link) <= self._theirs.keys():
+            return True
+        return self._link_jury.believes_rules(2.0 if confidence_of(link) >= _STRONG else 1.0)
+
+    def _added_links(self, pair: Pair, links: Iterable[Relationship], taken: set[str]) -> Iterator[dict[str, Any]]:
+        for link in links:
+            is_good = pair <= self._names.keys() and not self._is_kind(pair)
+            is_good = is_good and self._link_jury.believes_other(odds_of_claim(link))
+            self.added += is_good
+            self.refused += not is_good
+            if is_good:
+                yield self._placed(link.to_document() | {"name": free_name(link.name, taken)}, link)
+
+    def _is_kind(self, pair: Pair) -> bool:
+        return any(folded(self._parent(key) or "") in pair - {key} for key in pair)
+
+    def _placed(self, document: dict[str, Any], link: Relationship) -> dict[str, Any]:
+        """Return a relationship between the merged names; what carried it and is gone carries it no more."""
+        if link.through is not None and folded(link.through) not in self._names:
+            del document["through"]
+        ends = {"source": self._names[folded(link.source)], "target": self._names[folded(link.target)]}
+        return document | ends
+
+
+def odds_of_claim(part: Part) -> float:
+    """Return how much better than most a claim of the model is supported by the text."""
+    confidence = confidence_of(part)
+    return 2.0 if confidence >= QUOTED else 1.0 if confidence >= MENTIONED else 0.1
+
+
+def _jury(kind: str, ours: Iterable[object], theirs: Iterable[object]) -> Jury:
+    first, second = set(ours), set(theirs)
+    return Jury(rules=RULES_WORTH[kind], ours=len(first), theirs=len(second), shared=len(first & second))
+
+
+def _owned(schema: DomainSchema, others: Collection[Name]) -> Iterator[tuple[Name, Name]]:
+    """Yield owner and field of the things that both drafts have."""
+    for entity in schema.entities:
+        if folded(entity.name) in others:
+            yield from ((folded(entity.name), folded(own.name)) for own in entity.fields)
+
+
+def _pairs(schema: DomainSchema, others: Collection[Name]) -> Iterator[Pair]:
+    """Yield the related pairs of things that both drafts have."""
+    for link in schema.relationships:
+        if _pair(link) <= set(others):
+            yield _pair(link)
+
+
+def _pair(link: Relationship) -> Pair:
+    return frozenset((folded(link.source), folded(link.target)))
+
+
+def free_name(name: str, taken: set[str]) -> str:
+    """Return a name, with a number behind it if it is taken, and take it."""
+    free, number = name, 2
+    while free in taken:
+        free, number = f"{name}{number}", number + 1
+    taken.add(free)
+    return free
+
+
+def joint_evidence(first: Part, second: Part) -> list[dict[str, Any]]:
+    """Return the evidence of both; two that agree are surer than either."""
+    found = [e.to_document() for part in (first, second) for e in getattr(part, "evidence", ())][:6]
+    joint = 1 - (1 - confidence_of(first)) * (1 - confidence_of(second))
+    return [{**evidence, "confidence": round(max(evidence.get("confidence", 0.0), joint), 4)} for evidence in found]
+
+
+def agreed_field(ours: Field, theirs: Field) -> dict[str, Any]:
+    """Return a field that both drafts have: the more precise type, every limit, optional if either says so."""
+    document = ours.to_document()
+    if _is_vaguer(ours, theirs):
+        document = {name: value for name, value in document.items() if name not in ("type", "enum", "items")}
+        document |= {name: value for name, value in theirs.to_document().items() if name in ("type", "enum", "items")}
+    their_limits = theirs.to_document()
+    if document["type"] == theirs.type:
+        document |= {name: their_limits[name] for name in _LIMITS if name in their_limits and name not in document}
+    document["required"] = ours.required and theirs.required
+    if ours.unique or theirs.unique:
+        document["unique"] = True
+    return document | {"evidence": joint_evidence(ours, theirs)}
+
+
+def _is_vaguer(ours: Field, theirs: Field) -> bool:
+    """Return whether the model says more of a type: anything says more than text, and a closed list than one value."""
+    if ours.type in ("enum", "list") or theirs.type == ours.type:
+        return False
+    return ours.type in _PLAIN_TYPES and theirs.type not in _PLAIN_TYPES
+
+
+def agreed_link(ours: Relationship, others: Sequence[Relationship]) -> dict[str, Any]:
+    """Return a relationship that both drafts have: an end that the rules only assumed is taken from the model."""
+    document = ours.to_document()
+    if not others:
+        return document
+    theirs = others[0]
+    flipped = folded(theirs.source) != folded(ours.source)
+    source, target = theirs.source_cardinality, theirs.target_cardinality
+    if flipped:
+        source, target = target, source
+    if (ours.source_cardinality, ours.target_cardinality) == _UNSET and confidence_of(ours) < _STRONG:
+        document |= {"sourceCardinality": source, "targetCardinality": target}
+    if ours.kind == "association" and theirs.kind != "association" and not flipped:
+        document["kind"] = theirs.kind
+    return document | {"evidence": joint_evidence(ours, theirs)}
