@@ -51,6 +51,8 @@ def pointer_to(*parts: str | int) -> str:
 
     *Source:* RFC 6901, section 3 (the order of the two escapes matters).
     """
+    if len(parts) == 1 and isinstance(parts[0], int):  # a place in a long list
+        return f"/{parts[0]}"
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
 
 

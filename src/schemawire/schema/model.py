@@ -101,7 +101,8 @@ class Part(BaseModel):
 
     @model_validator(mode="after")
     def _refuse_unknown_keys(self) -> Self:
-        unknown = sorted(key for key in self.model_extra or () if not key.startswith(_EXTENSION_PREFIX))
+        extra = self.model_extra
+        unknown = sorted(key for key in extra if not key.startswith(_EXTENSION_PREFIX)) if extra else ()
         if unknown:
             known = [option.alias or name for name, option in type(self).model_fields.items()]
             context = {"key": unknown[0], "name": repr(unknown[0][:40]), "known": known}

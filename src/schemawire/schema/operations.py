@@ -3,7 +3,7 @@
 Knows nothing of how they are carried out; `schema.apply` does that.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Literal, cast
@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from schemawire.errors import SchemaInvalid
 from schemawire.schema.issues import MAX_ISSUES, Issue, did_you_mean, invalid, pointer_to, refuse
 from schemawire.schema.model import ELEMENT_TYPES, DomainSchema, Element, Field, Name, Part
-from schemawire.schema.plain import json_issues
+from schemawire.schema.plain import is_storable, json_issues
 from schemawire.schema.reading import issues_from_validation, read_part
 
 Target = Literal["entity", "field", "relationship", "enum", "rule"]
@@ -26,6 +26,7 @@ OPERATIONS: tuple[str, ...] = (
     "merge_schema",
 )
 """The names of all operations."""
+_PARTS: dict[str, tuple[str, str]] = {name: (name.partition("_")[0], name.partition("_")[2]) for name in OPERATIONS}
 MAX_OPERATIONS = 100_000
 """How many operations one call may carry."""
 
@@ -177,9 +178,10 @@ def parse_operations(documents: object, pointer: str = "/operations") -> list[Op
     found: list[Operation] = []
     issues: list[Issue] = []
     first: int | None = None
+    parse = _parse_storable if is_storable(documents) else parse_operation
     for index, document in enumerate(documents):
         try:
-            found.append(parse_operation(document, pointer + pointer_to(index)))
+            found.append(_parsed(parse, document, pointer, index))
         except SchemaInvalid as error:
             first = index if first is None else first
             issues.extend(issue for issue in error.issues if isinstance(issue, Issue))
@@ -187,6 +189,14 @@ def parse_operations(documents: object, pointer: str = "/operations") -> list[Op
             break
     refuse(issues, operation=first)
     return found
+
+
+def _parsed(parse: Callable[[object, str], Operation], document: object, pointer: str, index: int) -> Operation:
+    """Read one operation of a list; its place is put together only where something has to be said about it."""
+    try:
+        return parse(document, "")
+    except SchemaInvalid:
+        return parse(document, pointer + pointer_to(index))
 
 
 def parse_operation(document: object, pointer: str = "") -> Operation:
@@ -199,24 +209,30 @@ def parse_operation(document: object, pointer: str = "") -> Operation:
     Raises:
         SchemaInvalid: the operation is unknown or malformed.
     """
-    if isinstance(document, Create | Update | Rename | Delete | ReplaceSchema | MergeSchema):
+    if isinstance(document, Operation):
         return document
     refuse(islice(json_issues(document, pointer), MAX_ISSUES))
+    return _parse_storable(document, pointer)
+
+
+def _parse_storable(document: object, pointer: str) -> Operation:
+    if isinstance(document, Operation):
+        return document
     envelope = _object(document, pointer)
     _only_keys(envelope, ("operation", "data"), pointer)
     name = envelope.get("operation")
-    if name not in OPERATIONS:
+    parts = _PARTS.get(name) if isinstance(name, str) else None
+    if parts is None:
         raise invalid([_unknown_operation(name, pointer)])
-    place = pointer + pointer_to("data")
+    place = f"{pointer}/data"
     data = _object(envelope.get("data"), place)
-    match str(name).split("_", 1):
+    match parts:
         case ["replace", _]:
             return ReplaceSchema(schema=read_part(DomainSchema, data, place))
         case ["merge", _]:
             return MergeSchema(schema=read_part(DomainSchema, data, place))
         case [verb, target]:
             return _parse_one(cast(Verb, verb), cast(Target, target), data, place)
-    raise invalid([_unknown_operation(name, pointer)])
 
 
 def _parse_one(verb: Verb, target: Target, data: Mapping[str, Any], pointer: str) -> Operation:
@@ -263,13 +279,15 @@ def _fault(code: str, pointer: str, message: str, fix: str) -> Issue:
 
 
 def _object(value: object, pointer: str) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
+    if type(value) is not dict and not isinstance(value, Mapping):
         code = "missing" if value is None else "wrong_type"
         raise invalid([_fault(code, pointer, "an object is needed here", 'Send {"operation": NAME, "data": {…}}.')])
     return value
 
 
 def _only_keys(document: Mapping[str, Any], known: tuple[str, ...], pointer: str) -> None:
+    if document.keys() <= set(known):
+        return
     unknown = [key for key in document if key not in known]
     refuse(
         _fault("unknown_key", pointer + pointer_to(key), f"{key[:40]!r} is not a key of this object",

@@ -5,7 +5,7 @@ Knows nothing of what a domain schema is.
 
 import json
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from schemawire.schema.issues import Issue, invalid, pointer_to
 
@@ -63,7 +63,7 @@ def json_issues(value: object, pointer: str = "") -> Iterator[Issue]:
 
     Walks without recursion, so that no depth can exhaust the stack.
     """
-    if _is_storable(value):  # as nearly everything is; looking for places costs five times as much
+    if is_storable(value):  # as nearly everything is; looking for places costs five times as much
         return
     pending: list[tuple[object, str, int]] = [(value, pointer, 0)]
     while pending:
@@ -77,20 +77,35 @@ def json_issues(value: object, pointer: str = "") -> Iterator[Issue]:
             pending.extend((below, place + pointer_to(position), depth + 1) for position, below in enumerate(item))
 
 
-def _is_storable(value: object) -> bool:
+def is_storable(value: object) -> bool:
     """Tell whether a value is all storable JSON, level by level and without saying what is wrong."""
     level = [value]
     for _ in range(MAX_DEPTH + 1):
-        if any(_text_fault(item) if isinstance(item, str) else _fault(item) for item in level):
-            return False
-        level = [part for item in level if isinstance(item, dict | list | tuple) for part in _parts(item)]
-        if not level:
+        below: list[object] = []
+        for item in level:
+            if not _is_sound(item):
+                return False
+            kind = type(item)
+            if kind is dict or kind is list or isinstance(item, dict | list | tuple):
+                below += item.values() if isinstance(item, dict) else item  # type: ignore[arg-type]  # it is one of them
+        if not below:
             return True
+        level = below
     return False
 
 
-def _parts(item: dict[str, object] | list[object] | tuple[object, ...]) -> Iterable[object]:
-    return item.values() if isinstance(item, dict) else item
+def _is_sound(item: object) -> bool:
+    """Tell whether one value, apart from what is in it, is storable; the kinds that JSON itself makes go first."""
+    kind = type(item)
+    if kind is str:
+        return (item.isascii() and "\0" not in item) or not _text_fault(item)  # type: ignore[attr-defined, operator, arg-type]  # it is text
+    if kind is dict:
+        return all(map(_is_plain_key, item)) or not _fault(item)  # type: ignore[call-overload]  # it is a dict
+    return kind is list or kind is bool or item is None or not _fault(item)
+
+
+def _is_plain_key(key: object) -> bool:
+    return type(key) is str and key.isascii() and "\0" not in key
 
 
 def _fault(value: object) -> str | None:

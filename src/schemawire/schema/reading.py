@@ -54,7 +54,7 @@ def read_part(model: type[AnyPart], document: object, pointer: str) -> AnyPart:
     Raises:
         SchemaInvalid: it does not have the promised form.
     """
-    if not isinstance(document, Mapping):
+    if type(document) is not dict and not isinstance(document, Mapping):
         issue = Issue(
             code="wrong_type", pointer=pointer, message=f"an object is needed, not {_json_type(document)}",
             fix="Send a JSON object.",
