@@ -31,8 +31,23 @@ def add_key(conn: Connection, record: KeyRecord, sha256: bytes) -> None:
             created_at=record.created_at,
             expires_at=record.expires_at,
             revoked_at=record.revoked_at,
+            rate=record.rate,
+            replaced_by=record.replaced_by,
         )
     )
+
+
+def find_key_by_id(conn: Connection, key_id: str) -> KeyRecord | None:
+    """Return the key of this id, even if it is expired or revoked, or `None`."""
+    row = conn.execute(select(keys).where(keys.c.key_id == key_id)).one_or_none()
+    return None if row is None else _to_record(row)
+
+
+def replace_key(conn: Connection, old: KeyRecord, new: KeyRecord, sha256: bytes, *, ends: float) -> None:
+    """Store a key that takes the place of another one, which ends at a time unless it ends earlier anyway."""
+    add_key(conn, new, sha256)
+    earlier = ends if old.expires_at is None else min(ends, old.expires_at)
+    conn.execute(update(keys).where(keys.c.key_id == old.key_id).values(expires_at=earlier, replaced_by=new.key_id))
 
 
 def list_keys(conn: Connection) -> list[KeyRecord]:
@@ -55,4 +70,6 @@ def _to_record(row: Row[Any]) -> KeyRecord:
         created_at=row.created_at,
         expires_at=row.expires_at,
         revoked_at=row.revoked_at,
+        rate=row.rate,
+        replaced_by=row.replaced_by,
     )

@@ -185,6 +185,10 @@ class KeyRecord:
     created_at: float
     expires_at: float | None = None
     revoked_at: float | None = None
+    rate: float | None = None
+    """Requests per second; `None` as the service's settings say."""
+    replaced_by: str | None = None
+    """The key that it was rotated to."""
 
     def is_valid(self, now: float) -> bool:
         """Tell whether the key may still be used."""

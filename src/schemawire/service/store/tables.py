@@ -232,6 +232,27 @@ keys = Table(
     Column("created_at", Double, nullable=False),
     Column("expires_at", Double),
     Column("revoked_at", Double),
+    Column("rate", Double),  # requests per second; NULL: as the service's settings say
+    Column("replaced_by", String(32)),
     PrimaryKeyConstraint("key_id"),
     UniqueConstraint("sha256"),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("line_id", _ordered(32), nullable=False),
+    Column("at", Double, nullable=False),
+    Column("principal", String(200), nullable=False),
+    Column("action", String(200), nullable=False),
+    Column("project_id", _project()),
+    Column("outcome", String(64), nullable=False),
+    Column("version", BigInteger),
+    Column("request_id", String(128), nullable=False),
+    Column("address", String(100)),
+    Column("client", String(100)),
+    Column("detail", Text),
+    PrimaryKeyConstraint("line_id"),
+    Index(None, "at"),
+    Index(None, "project_id", "line_id"),
 )
