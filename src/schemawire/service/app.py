@@ -12,7 +12,7 @@ from schemawire._version import __version__
 from schemawire.analysis import Analyser, OfflineAnalyser
 from schemawire.errors import ConfigurationInvalid
 from schemawire.service.backend import Backend
-from schemawire.service.dispatch import DispatchOptions, SqlDispatcher
+from schemawire.service.dispatch import Dispatcher, DispatchOptions, Engine, Polling, new_owner
 from schemawire.service.frontier import Frontier
 from schemawire.service.keyring import KeyRing
 from schemawire.service.metrics import new_registry
@@ -44,16 +44,39 @@ def build_backend(
     analyser = analyser or OfflineAnalyser()
     return Backend(
         store=store,
-        dispatcher=SqlDispatcher(
+        dispatcher=Dispatcher(
             store,
             Worker(analyser),
-            options=DispatchOptions(concurrency=settings.operation_concurrency, lease=settings.operation_lease),
+            engine=open_engine(settings, store),
+            options=DispatchOptions(
+                concurrency=settings.operation_concurrency,
+                lease=settings.operation_lease,
+                poll_interval=settings.operation_poll_interval,
+                is_working=settings.run_operations,
+            ),
             describe=describe_failure,
         ),
         analyser=analyser,
         keys=KeyRing(store, settings.admin_key),
         terms=terms_of(settings),
     )
+
+
+def open_engine(settings: ServiceSettings, store: Store) -> Engine:
+    """Return how the processes that share a store tell one another of work, not yet started.
+
+    Raises:
+        ConfigurationInvalid: there is no broker for such an address, or its extra is not installed.
+    """
+    if settings.broker_url:
+        from schemawire.service.dispatch.queue import BrokerQueue
+
+        return BrokerQueue(settings.broker_url, store, name=new_owner())
+    if store.is_exclusive:
+        return Polling()
+    from schemawire.service.dispatch.notices import PostgresNotices
+
+    return PostgresNotices(settings.database_url)
 
 
 def open_store(settings: ServiceSettings) -> Store:

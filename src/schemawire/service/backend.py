@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from schemawire.analysis import Analyser
-from schemawire.service.dispatch import SqlDispatcher
+from schemawire.service.dispatch import Dispatcher
 from schemawire.service.keyring import KeyRing
 from schemawire.service.logs import log
 from schemawire.service.recorder import Recorder
@@ -24,7 +24,7 @@ class Backend:
     """One service."""
 
     store: Store
-    dispatcher: SqlDispatcher
+    dispatcher: Dispatcher
     analyser: Analyser
     keys: KeyRing
     terms: Terms = field(default_factory=Terms)

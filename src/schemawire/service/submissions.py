@@ -28,6 +28,7 @@ from schemawire.service.status import status_record
 from schemawire.service.store import Store, WriteNote
 from schemawire.service.threads import in_proportion
 from schemawire.service.write_request import WriteRequest
+from schemawire.telemetry.work_spans import carried_headers
 
 BATCH_KIND = "batch"
 WORDS_KIND = "analyze"
@@ -52,10 +53,13 @@ async def submit(backend: Backend, write: WriteRequest, wanted: SubmitRequest) -
     operation = _operation_of(write, wanted)
 
     def work(conn: Connection) -> Answer:
-        return _accepted(repository.add_operation(conn, operation))
+        stored = repository.add_operation(conn, operation)
+        backend.dispatcher.note(conn, stored)
+        return _accepted(stored)
 
     answer = await write_once(backend, write, work)
-    backend.dispatcher.wake()
+    if not answer.is_replay:
+        backend.dispatcher.announce(operation.operation_id)
     return answer
 
 
@@ -70,6 +74,7 @@ def _operation_of(write: WriteRequest, wanted: SubmitRequest) -> Operation:
         session_id=wanted.session_id,
         principal=write.principal,
         idempotency_key=write.key,
+        trace=carried_headers() or None,
     )
 
 

@@ -26,7 +26,7 @@ CompatibilityMode = Literal[
     "NONE", "BACKWARD", "BACKWARD_TRANSITIVE", "FORWARD", "FORWARD_TRANSITIVE", "FULL", "FULL_TRANSITIVE"
 ]  # fmt: skip
 _SECRETS = frozenset({"admin_key"})
-_ADDRESSES = frozenset({"database_url", "otlp_endpoint"})
+_ADDRESSES = frozenset({"broker_url", "database_url", "otlp_endpoint"})
 """Values that may hold a password."""
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _OURS = frozenset({"origins", "unknown"})
@@ -76,6 +76,12 @@ class ServiceSettings(BaseSettings):
     """Asynchronous operations carried out at once."""
     operation_lease: float = Field(30.0, gt=0, le=86_400)
     """Seconds of silence after which another worker takes an operation over."""
+    operation_poll_interval: float | None = Field(None, gt=0, le=3_600)
+    """Seconds between two looks for operations at most; 1, or 5 beside a broker, if not given."""
+    run_operations: bool = True
+    """Whether the service carries operations out itself, and does not leave them to `schemawire worker`."""
+    broker_url: str = Field("", repr=False, max_length=8192)
+    """The broker that announces operations: nats://, amqp:// or redis://; empty: the database alone."""
     compatibility: CompatibilityMode = "NONE"
     """What the next version of a project may break, where the project has not chosen by itself."""
     rate_limit: float = Field(0.0, ge=0, le=1_000_000)

@@ -11,7 +11,7 @@ from functools import partial
 from sqlalchemy import Connection
 from tests.service.store.samples import create, edit
 
-from schemawire.service.dispatch import DispatchOptions, Execution, SqlDispatcher
+from schemawire.service.dispatch import DispatchOptions, Execution, Dispatcher
 from schemawire.service.operations import Operation, new_operation
 from schemawire.service.store import SqliteStore, add_operation
 
@@ -32,7 +32,7 @@ async def main(path: str, turn: str) -> None:
     """Submit without end while the dispatcher works."""
     store = SqliteStore(path)
     await store.start()
-    dispatcher = SqlDispatcher(store, execute, options=OPTIONS)
+    dispatcher = Dispatcher(store, execute, options=OPTIONS)
     await dispatcher.start()
     for number in range(100_000):
         operation = new_operation("p", "batch", {"entity": f"E{turn}_{number}"}, now=time.time(), max_attempts=1_000)

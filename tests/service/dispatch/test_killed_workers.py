@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.service.dispatch import busy_victim
 
-from schemawire.service.dispatch import SqlDispatcher
+from schemawire.service.dispatch import Dispatcher
 from schemawire.service.operations import Operation, OperationState
 from schemawire.service.store import SqliteStore, list_operations, list_versions, read_schema
 
@@ -34,7 +34,7 @@ def kill_while_working(path: Path, turn: int, after: int) -> set[str]:
 
 async def finish_everything(store: SqliteStore) -> list[Operation]:
     """Work off what is left, and return every operation."""
-    dispatcher = SqlDispatcher(store, busy_victim.execute, options=busy_victim.OPTIONS)
+    dispatcher = Dispatcher(store, busy_victim.execute, options=busy_victim.OPTIONS)
     await dispatcher.start()
     while True:
         found = await store.read(lambda conn: list_operations(conn, limit=1_000))

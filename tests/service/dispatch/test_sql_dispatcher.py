@@ -17,7 +17,7 @@ from tests.service.dispatch import victim
 from tests.service.store.samples import create, edit
 
 from schemawire.errors import SchemaInvalid, ServerFailed
-from schemawire.service.dispatch import DispatchOptions, Execute, Execution, SqlDispatcher
+from schemawire.service.dispatch import DispatchOptions, Execute, Execution, Dispatcher
 from schemawire.service.operations import Backoff, IllegalTransition, Operation, OperationState, new_operation
 from schemawire.service.store import (
     LeaseLost,
@@ -64,8 +64,8 @@ def is_finished(operation: Operation) -> bool:
 @asynccontextmanager
 async def dispatching(
     store: SqliteStore, execute: Execute, options: DispatchOptions = QUICK
-) -> AsyncIterator[SqlDispatcher]:
-    dispatcher = SqlDispatcher(store, execute, options=options)
+) -> AsyncIterator[Dispatcher]:
+    dispatcher = Dispatcher(store, execute, options=options)
     await dispatcher.start()
     try:
         yield dispatcher
@@ -302,7 +302,7 @@ async def test_stopping_finishes_what_is_quick_and_puts_the_rest_back(store: Sql
     quick = new_operation("p", "quick", {"entity": "A"}, now=0.0)
     endless = new_operation("p", "endless", {"entity": "B"}, now=0.0)
     await submit(store, quick, endless)
-    dispatcher = SqlDispatcher(store, execute, options=QUICK)
+    dispatcher = Dispatcher(store, execute, options=QUICK)
     await dispatcher.start()
     await asyncio.gather(*(event.wait() for event in begun.values()))
     await dispatcher.stop(0.3)
@@ -324,7 +324,7 @@ async def test_a_stop_that_is_cancelled_still_puts_everything_back(store: Sqlite
 
     operation = new()
     await submit(store, operation)
-    dispatcher = SqlDispatcher(store, endless, options=QUICK)
+    dispatcher = Dispatcher(store, endless, options=QUICK)
     await dispatcher.start()
     await begun.wait()
     stopping = asyncio.create_task(dispatcher.stop(3600))
@@ -337,7 +337,7 @@ async def test_a_stop_that_is_cancelled_still_puts_everything_back(store: Sqlite
 
 async def test_a_dispatcher_can_be_started_again(store: SqliteStore) -> None:
     """Stopped and started, it goes on with what waited."""
-    dispatcher = SqlDispatcher(store, apply_once, options=QUICK)
+    dispatcher = Dispatcher(store, apply_once, options=QUICK)
     for entity in ("A", "B"):
         operation = new_operation("p", "batch", {"entity": entity}, now=0.0)
         await submit(store, operation)

@@ -11,7 +11,7 @@ from functools import partial
 from sqlalchemy import Connection
 from tests.service.store.samples import create, edit
 
-from schemawire.service.dispatch import DispatchOptions, Execution, SqlDispatcher
+from schemawire.service.dispatch import DispatchOptions, Execution, Dispatcher
 from schemawire.service.operations import new_operation
 from schemawire.service.store import SqliteStore, add_operation
 
@@ -32,7 +32,7 @@ async def main(path: str) -> None:
     async def execute(execution: Execution) -> None:
         await execution.finish(hang)
 
-    await SqlDispatcher(store, execute, options=DispatchOptions(lease=3600.0)).start()
+    await Dispatcher(store, execute, options=DispatchOptions(lease=3600.0)).start()
     await asyncio.sleep(60)
 
 

@@ -4,20 +4,25 @@ Knows nothing of what an operation does. The row is the truth; waking up is only
 """
 
 import asyncio
-import os
-import socket
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
-from uuid import uuid4
 
 from sqlalchemy import Connection
 
 from schemawire.errors import SchemawireError
+from schemawire.service.dispatch.engine import Ears, Engine, Polling
 from schemawire.service.dispatch.execution import Execute, Execution
+from schemawire.service.dispatch.options import (
+    DispatchOptions,
+    DispatchStatistics,
+    describe_error,
+    may_help_again,
+    new_owner,
+)
 from schemawire.service.logs import log
-from schemawire.service.operations import Backoff, Operation, OperationState, cancel, fail, release
+from schemawire.service.operations import Operation, OperationState, cancel, fail, release
 from schemawire.service.store.operations import (
     claim_due,
     expire_leases,
@@ -28,65 +33,18 @@ from schemawire.service.store.operations import (
 )
 from schemawire.service.store.refusals import LeaseLost, StoreError
 from schemawire.service.store.store import Store
+from schemawire.telemetry.work_spans import WorkSpans
 
 CLEAN_UP_TIME = 5.0
 """Seconds for giving an operation back when its worker is stopped."""
+HOLD_TIME = 1.0
+"""Seconds that an announcement waits for a free hand here before it is offered to another process."""
+CONTENDED_PAUSE = 0.02
+"""Seconds before another look where other processes were quicker."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DispatchOptions:
-    """How operations are worked off."""
-
-    concurrency: int = 4
-    """Operations carried out at once, 1 to 1,000."""
-    lease: float = 30.0
-    """Seconds after which an operation whose worker has gone silent is taken over; renewed every third of it."""
-    poll_interval: float = 1.0
-    """Seconds between two looks at the store at most."""
-    backoff: Backoff = field(default_factory=Backoff)
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.concurrency <= 1_000:
-            raise ValueError(f"concurrency is {self.concurrency!r}; use 1 to 1000")
-        for name, value in (("lease", self.lease), ("poll_interval", self.poll_interval)):
-            if not 0 < value <= 86_400:
-                raise ValueError(f"{name} is {value!r}; use more than 0 and at most 86400 seconds")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DispatchStatistics:
-    """What a dispatcher has done since its start, and what it is doing now."""
-
-    running: int = 0
-    claimed: int = 0
-    succeeded: int = 0
-    failed: int = 0
-    """Failed for good, or parked."""
-    retried: int = 0
-    released: int = 0
-    """Given back unfinished at a stop."""
-    lost: int = 0
-    """Cancelled, or taken over by another worker, while they ran."""
-    taken_over: int = 0
-    """Found in the hands of a dead process at the start."""
-    failed_polls: int = 0
-
-
-def describe_error(error: BaseException) -> dict[str, object]:
-    """Return the problem document of an error; what we did not foresee says no more than its kind."""
-    if isinstance(error, SchemawireError):
-        return {"code": error.code, "detail": error.message, "fix": error.fix, "retryable": error.retryable}
-    fix = "Look at the service's log; report it if it looks like a fault of schemawire."
-    return {"code": "internal_error", "detail": type(error).__name__, "fix": fix, "retryable": True}
-
-
-def may_help_again(error: BaseException) -> bool:
-    """Tell whether another attempt could end otherwise; what we did not foresee gets its attempts, then is parked."""
-    return error.retryable if isinstance(error, SchemawireError) else True
-
-
-class SqlDispatcher:
-    """Works off the operations of one store, a few at once.
+class Dispatcher:
+    """Works off the operations of one store, a few at once, or only announces them to the processes that do.
 
     Invariants: an operation is in `_executions` exactly while its task runs; each task ends by settling its row, or
     leaves it to the lease. One dispatcher per process and store.
@@ -94,6 +52,7 @@ class SqlDispatcher:
     Args:
         store: where the operations are; started before this, and closed after it.
         execute: carries out one operation.
+        engine: how processes that share the store tell one another of work; polling if not given.
         options: how many at once, how long a lease, how often to look.
         describe: turns an error into the problem document that the operation keeps.
         clock: seconds since 1970-01-01 UTC.
@@ -104,11 +63,14 @@ class SqlDispatcher:
         store: Store,
         execute: Execute,
         *,
+        engine: Engine | None = None,
         options: DispatchOptions | None = None,
         describe: Callable[[BaseException], Mapping[str, object]] = describe_error,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self.owner = f"{socket.gethostname()[:64]}-{os.getpid()}-{uuid4().hex[:12]}"
+        self.owner = new_owner()
+        self.engine = engine or Polling()
+        self.spans = WorkSpans()
         self._store = store
         self._execute = execute
         self._options = options or DispatchOptions()
@@ -119,6 +81,13 @@ class SqlDispatcher:
         self._is_stopping = False
         self._task: asyncio.Task[None] | None = None
         self._counts = DispatchStatistics()
+        self._poll_interval = self._options.poll_interval or self.engine.poll_interval
+        self._hearers: list[asyncio.Future[bool]] = []
+
+    @property
+    def is_working(self) -> bool:
+        """Whether this process is meant to carry operations out, and not only to announce them."""
+        return self._options.is_working
 
     @property
     def is_running(self) -> bool:
@@ -136,11 +105,15 @@ class SqlDispatcher:
         """
         if self._task is not None:
             return
+        if not self._options.is_working:
+            await self.engine.start(None)
+            return
         if self._store.is_exclusive:
             left = await self._store.write(partial(expire_leases, now=self._clock(), alive=self.owner))
             self._count(taken_over=left)
         self._is_stopping = False
         self._wake = asyncio.Event()  # belongs to the loop of this start
+        await self.engine.start(Ears(work=self.hear, cancelled=self.interrupt))
         self._task = asyncio.create_task(self._run(), name="schemawire-dispatcher")
 
     async def stop(self, timeout: float = 10.0) -> None:
@@ -149,8 +122,14 @@ class SqlDispatcher:
         *Cancelled:* what still runs is cancelled and put back.
         """
         task, self._task = self._task, None
-        if task is None:
-            return
+        try:
+            if task is not None:
+                await self.engine.stop_listening()
+                await self._drain(task, timeout)
+        finally:
+            await self.engine.stop()
+
+    async def _drain(self, task: asyncio.Task[None], timeout: float) -> None:
         self._is_stopping = True
         self._wake.set()
         try:
@@ -168,6 +147,31 @@ class SqlDispatcher:
         """Look for work now, because some was just committed."""
         self._wake.set()
 
+    def note(self, conn: Connection, operation: Operation) -> None:
+        """Take part in the transaction that submits an operation."""
+        self.engine.note(conn, operation)
+
+    def announce(self, operation_id: str) -> None:
+        """See to it that an operation that was just committed is begun, here or elsewhere."""
+        self.engine.announce(operation_id)
+        self.wake()
+
+    async def hear(self) -> bool:
+        """Look for work because somebody announced some; return whether there was a free hand that looked.
+
+        *Cancelled:* the look takes place all the same.
+        """
+        if not self.is_running:
+            return False
+        looked: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._hearers.append(looked)
+        self._wake.set()
+        try:
+            async with asyncio.timeout(HOLD_TIME):
+                return await looked
+        except TimeoutError:
+            return False
+
     async def cancel(self, operation_id: str) -> Operation:
         """Cancel an operation; what its worker has not committed by now is never committed.
 
@@ -178,6 +182,8 @@ class SqlDispatcher:
         """
         cancelled = await self._store.write(partial(cancel_operation, operation_id=operation_id, now=self._clock()))
         self.interrupt(operation_id)
+        self.engine.announce_cancelled(operation_id)
+        self.engine.announce(operation_id)
         self.wake()  # what waited behind it may begin
         return cancelled
 
@@ -188,7 +194,15 @@ class SqlDispatcher:
 
     def statistics(self) -> DispatchStatistics:
         """Return the counters as they are now."""
-        return replace(self._counts, running=len(self._executions))
+        engine = self.engine.statistics()
+        return replace(
+            self._counts,
+            running=len(self._executions),
+            announced=engine.announced,
+            heard=engine.heard,
+            engine_failures=engine.failures,
+            engine_connected=engine.is_connected,
+        )
 
     def _count(self, **by: int) -> None:
         self._counts = replace(self._counts, **{name: getattr(self._counts, name) + more for name, more in by.items()})
@@ -202,7 +216,7 @@ class SqlDispatcher:
                 except StoreError as error:
                     log.warning("operations cannot be read", code=error.code, reason=error.message)
                     self._count(failed_polls=1)
-                    claimed, wait = [], self._options.poll_interval
+                    claimed, wait = [], self._poll_interval
                 for operation in claimed:
                     self._begin(operation, workers)
                 if not claimed:
@@ -212,13 +226,24 @@ class SqlDispatcher:
         """Return newly claimed operations, and how long to rest if there are none."""
         free = self._options.concurrency - len(self._executions)
         if free <= 0:
-            return [], self._options.poll_interval
+            return [], self._poll_interval
+        hearers, self._hearers = self._hearers, []
+        try:
+            return await self._claim(free)
+        finally:
+            for hearer in hearers:
+                if not hearer.done():
+                    hearer.set_result(True)
+
+    async def _claim(self, free: int) -> tuple[list[Operation], float]:
         now = self._clock()
         due = await self._store.read(next_due)
         if due is None or due > now:
-            return [], min(self._options.poll_interval, due - now if due is not None else self._options.poll_interval)
+            return [], min(self._poll_interval, due - now if due is not None else self._poll_interval)
         claim = partial(claim_due, owner=self.owner, now=now, lease=self._options.lease, limit=free)
-        return await self._store.write(claim), 0.0
+        claimed = await self._store.write(claim)
+        # What is due and was not to be had is in the hands of another process, which takes a moment.
+        return claimed, 0.0 if claimed or self._store.is_exclusive else CONTENDED_PAUSE
 
     async def _rest(self, seconds: float) -> None:
         try:
@@ -259,14 +284,18 @@ class SqlDispatcher:
             async with asyncio.TaskGroup() as group:
                 keeper = group.create_task(execution.keep_lease())
                 try:
-                    await self._execute(execution)
-                    if not execution.is_finished:
-                        await execution.finish(_nothing)
+                    await self._carry_out(execution)
                 finally:
                     keeper.cancel()
         except* Exception as group_error:
             found.extend(group_error.exceptions)
         return next((error for error in found if isinstance(error, LeaseLost)), found[0] if found else None)
+
+    async def _carry_out(self, execution: Execution) -> None:
+        with self.spans.process("operations", execution.operation.trace or {}):
+            await self._execute(execution)
+            if not execution.is_finished:
+                await execution.finish(_nothing)
 
     async def _settle(self, execution: Execution, error: Exception) -> None:
         if not isinstance(error, SchemawireError):
