@@ -15,13 +15,13 @@ from schemawire.service.backend import Backend
 from schemawire.service.dispatch import Dispatcher, DispatchOptions, Engine, Polling, new_owner
 from schemawire.service.frontier import Frontier
 from schemawire.service.keyring import KeyRing
-from schemawire.service.metrics import new_registry
 from schemawire.service.openapi import describe
 from schemawire.service.routes import ROUTERS
 from schemawire.service.store import POSTGRES_SCHEMES, SqliteOptions, SqliteStore, Store
 from schemawire.service.submissions import Worker, describe_failure
 from schemawire.service.switchboard import Switchboard
 from schemawire.service.terms import terms_of
+from schemawire.service.watching import figure_options, watch
 from schemawire.settings.service import ServiceSettings
 
 
@@ -42,7 +42,7 @@ def build_backend(
     """Return the parts of a service, joined and not yet started."""
     store = store or open_store(settings)
     analyser = analyser or OfflineAnalyser()
-    return Backend(
+    backend = Backend(
         store=store,
         dispatcher=Dispatcher(
             store,
@@ -59,7 +59,9 @@ def build_backend(
         analyser=analyser,
         keys=KeyRing(store, settings.admin_key),
         terms=terms_of(settings),
+        figure_options=figure_options(settings),
     )
+    return watch(backend)
 
 
 def open_engine(settings: ServiceSettings, store: Store) -> Engine:
@@ -125,7 +127,6 @@ class Service(FastAPI):
             telemetry={"tracing": False, "metrics": False},
         )
         self.state.backend = backend
-        self.state.registry = new_registry(backend)
         for router in ROUTERS:
             self.router.routes.extend(router.routes)
         self._frontier = Frontier(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from schemawire.analysis import Analyser
 from schemawire.service.dispatch import Dispatcher
+from schemawire.service.figures import FigureOptions, Figures
 from schemawire.service.keyring import KeyRing
 from schemawire.service.logs import log
 from schemawire.service.recorder import Recorder
@@ -29,6 +30,8 @@ class Backend:
     keys: KeyRing
     terms: Terms = field(default_factory=Terms)
     recorder: Recorder = field(default_factory=Recorder)
+    figure_options: FigureOptions = field(default_factory=FigureOptions)
+    figures: Figures = field(init=False)
     claimed: set[IdempotencyScope] = field(default_factory=set)
     """Idempotency keys of the writes that run now."""
     arriving: set[tuple[str, ...]] = field(default_factory=set)
@@ -37,6 +40,9 @@ class Backend:
     """How many large writes are under way."""
     is_draining: bool = False
     """The process is about to stop: load balancers are told to send requests elsewhere."""
+
+    def __post_init__(self) -> None:
+        self.figures = Figures(self.recorder, self.figure_options)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -52,7 +58,8 @@ class Backend:
             await self.dispatcher.start()
             log.info("service started", storeId=self.store.store_id)
             try:
-                yield
+                async with self.figures.kept():
+                    yield
             finally:
                 self.is_draining = True
                 await self.dispatcher.stop(DRAIN_TIMEOUT)

@@ -16,6 +16,7 @@ PROBE_TIMEOUT = 2.0
 async def check_health(backend: Backend) -> HealthReply:
     """Return the state of the service and of everything it needs."""
     dependencies = (await _probe_store(backend), _dispatcher(backend))
+    backend.figures.note_health({dependency.name: dependency.healthy for dependency in dependencies})
     status: Literal["healthy", "unhealthy", "draining"] = "healthy"
     if not all(dependency.healthy for dependency in dependencies):
         status = "unhealthy"

@@ -1,102 +1,118 @@
-"""The service's figures in two forms: one JSON record, and Prometheus text; counts nothing itself."""
+"""The service's figures as metrics, in the words of OpenTelemetry where it has some; counts nothing itself.
 
-from collections.abc import Iterable, Mapping
+Labels are patterns of routes, statuses and names that the service gives itself, so nothing that a caller sends can make a
+series of its own.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
-from prometheus_client.registry import Collector
+from schemawire._version import __version__
+from schemawire.service.recorder import Latencies, Recorder
+from schemawire.telemetry.instruments import SECONDS, AnyFamily, Counter, Exemplar, Gauge, Histogram
+from schemawire.telemetry.objectives import ObjectiveState
+from schemawire.telemetry.semantics import OTHER_METHOD
 
-from schemawire.service.backend import Backend
-from schemawire.service.recorder import PERCENTILES, RouteRecord
-
-PROMETHEUS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-
-_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-
-
-def metrics_record(backend: Backend) -> dict[str, Any]:
-    """Return all figures as one JSON record; times are in seconds."""
-    recorder = backend.recorder
-    return {
-        "service": {
-            "totalRequests": recorder.total(),
-            "successfulRequests": recorder.total(0, 400),
-            "failedRequests": recorder.total(400),
-            "clientErrors": recorder.total(400, 500),
-            "serverErrors": recorder.total(500),
-            "inFlight": recorder.in_flight,
-            "uptime": round(recorder.uptime, 3),
-        },
-        "routes": {label: _route_record(entry) for label, entry in sorted(recorder.routes.items())},
-        "store": {"storeId": backend.store.store_id, **_camel(asdict(backend.store.statistics()))},
-        "operations": _camel(asdict(backend.dispatcher.statistics())),
-    }
+_STATES = ("waiting", "active", "is_", "running", "largest", "idle", "pool", "connections", "free", "in_use", "queue")
+"""Beginnings of the names of fields that go up and down; every other whole number only grows."""
+_MAX_SERIES = 500
 
 
-def _route_record(entry: RouteRecord) -> dict[str, Any]:
-    latencies = entry.latencies
-    mean = latencies.total / latencies.count if latencies.count else 0.0
-    return {
-        "requests": latencies.count,
-        "failed": entry.count_between(400, 1000),
-        "latency": {
-            "mean": round(mean, 6),
-            **{f"p{round(part * 100)}": round(latencies.percentile(part), 6) for part in PERCENTILES},
-            "max": round(latencies.highest, 6),
-        },
-    }
+def request_families(recorder: Recorder) -> Iterator[AnyFamily]:
+    """Yield what there is to say about requests."""
+    times = Histogram(
+        "http_server_request_duration_seconds", "How long requests took.",
+        ("http_request_method", "http_route", "http_response_status_code", "error_type"), max_series=_MAX_SERIES,
+    )  # fmt: skip
+    for label, entry in list(recorder.routes.items()):
+        method, _, route = label.partition(" ")
+        method, route = (method, route) if route else (OTHER_METHOD, label)
+        for status, latencies in list(entry.by_status.items()):
+            error = str(status) if status >= 500 else ""
+            times.put((method, route, str(status), error), _buckets(latencies), latencies.total, _exemplars(latencies))
+    yield times
+    yield _gauge("http_server_active_requests", "Requests being served.", recorder.in_flight)
+    yield _gauge("schemawire_uptime_seconds", "Time since the service began.", recorder.uptime)
+    build = Gauge("schemawire_build_info", "Always 1; the label says which version runs.", ("version",))
+    build.set((__version__,), 1.0)
+    yield build
 
 
-def _camel(record: Mapping[str, Any]) -> dict[str, Any]:
-    return {name.split("_")[0] + "".join(map(str.title, name.split("_")[1:])): value for name, value in record.items()}
+def _buckets(latencies: Latencies) -> list[int]:
+    below = [*latencies.at_most(SECONDS), latencies.count]
+    return [count - before for count, before in zip(below, [0, *below], strict=False)]
 
 
-class ServiceCollector(Collector):
-    """Shows a backend's figures to Prometheus at the moment when it asks."""
-
-    def __init__(self, backend: Backend) -> None:
-        self._backend = backend
-
-    def collect(self) -> Iterable[Metric]:
-        """Yield every metric."""
-        recorder = self._backend.recorder
-        yield GaugeMetricFamily("schemawire_requests_in_flight", "Requests being served.", recorder.in_flight)
-        yield GaugeMetricFamily("schemawire_uptime_seconds", "Time since the service began.", recorder.uptime)
-        yield from self._requests()
-        yield from _numbers("schemawire_store", asdict(self._backend.store.statistics()))
-        yield from _numbers("schemawire_operations", asdict(self._backend.dispatcher.statistics()))
-
-    def _requests(self) -> Iterable[Metric]:
-        counts = CounterMetricFamily("schemawire_requests", "Finished requests.", labels=("route", "status"))
-        times = HistogramMetricFamily(
-            "schemawire_request_duration_seconds", "How long requests took.", labels=("route",)
-        )
-        for label, entry in sorted(self._backend.recorder.routes.items()):
-            for status, count in sorted(entry.by_status.items()):
-                counts.add_metric((label, str(status)), count)
-            below = entry.latencies.at_most(_BOUNDS)
-            buckets = [(str(bound), float(count)) for bound, count in zip(_BOUNDS, below, strict=True)]
-            buckets.append(("+Inf", float(entry.latencies.count)))
-            times.add_metric((label,), buckets, entry.latencies.total)
-        yield counts
-        yield times
+def _exemplars(latencies: Latencies) -> dict[int, Exemplar]:
+    found: dict[int, Exemplar] = {}
+    for trace_id, duration, at in latencies.traces.values():
+        bucket = bisect_left(SECONDS, duration)
+        if bucket not in found or found[bucket].at < at:
+            found[bucket] = Exemplar(trace_id, duration, at)
+    return found
 
 
-def _numbers(prefix: str, record: Mapping[str, Any]) -> Iterable[Metric]:
+def record_families(prefix: str, record: Any) -> Iterator[AnyFamily]:
+    """Yield one metric for each number of a record of statistics: a gauge for a state, else a counter.
+
+    Args:
+        prefix: begins each name.
+        record: a dataclass.
+    """
+    for name, value in _numbers(asdict(record)):
+        words = f"{prefix.removeprefix('schemawire_')}: {name.replace('_', ' ')}."
+        if isinstance(value, float) or name.startswith(_STATES) or isinstance(value, bool):
+            yield _gauge(f"{prefix}_{name}", words, float(value))
+        else:
+            counter = Counter(f"{prefix}_{name}", words)
+            counter.put((), value)
+            yield counter
+
+
+def _numbers(record: Mapping[str, Any]) -> Iterator[tuple[str, int | float]]:
     for name, value in record.items():
         if isinstance(value, int | float):
-            yield GaugeMetricFamily(f"{prefix}_{name}", f"{prefix}: {name.replace('_', ' ')}.", float(value))
+            yield name, value
+        elif isinstance(value, dict):
+            for inner, number in _numbers(value):
+                yield f"{name}_{inner}", number
 
 
-def new_registry(backend: Backend) -> CollectorRegistry:
-    """Return a registry of the service's own, so that an embedding program's metrics stay its own."""
-    registry = CollectorRegistry()
-    registry.register(ServiceCollector(backend))
-    return registry
+def objective_families(states: list[ObjectiveState], totals: Mapping[str, tuple[int, int]]) -> Iterator[AnyFamily]:
+    """Yield what there is to say about objectives.
+
+    Args:
+        states: how each stands.
+        totals: by its name, how many requests it was about since the start, and how many of them were bad.
+    """
+    requests = Counter("schemawire_slo_requests", "Requests that an objective is about.", ("objective",))
+    bad = Counter("schemawire_slo_bad_requests", "Those of them that were not as they should be.", ("objective",))
+    target = Gauge("schemawire_slo_target", "The share that is to be good.", ("objective",))
+    burn = Gauge("schemawire_slo_burn_rate", "1 spends exactly the error budget.", ("objective", "window"))
+    left = Gauge("schemawire_slo_budget_left", "The share of 30 days' error budget that is left.", ("objective",))
+    for state in states:
+        name = state.objective.name
+        total, failed = totals[name]
+        requests.put((name,), total)
+        bad.put((name,), failed)
+        target.set((name,), state.objective.target)
+        left.set((name,), state.budget_left)
+        for window, found in state.windows.items():
+            burn.set((name, window), found.burn)
+    yield from (requests, bad, target, burn, left)
 
 
-def prometheus_text(registry: CollectorRegistry) -> bytes:
-    """Return the figures in Prometheus' text format."""
-    return generate_latest(registry)
+def labelled_gauge(name: str, help_text: str, label: str, values: Mapping[str, float]) -> Gauge:
+    """Return a gauge with one label."""
+    gauge = Gauge(name, help_text, (label,))
+    for value, number in values.items():
+        gauge.set((value,), number)
+    return gauge
+
+
+def _gauge(name: str, help_text: str, value: float) -> Gauge:
+    gauge = Gauge(name, help_text)
+    gauge.set((), value)
+    return gauge

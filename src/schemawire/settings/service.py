@@ -26,7 +26,7 @@ CompatibilityMode = Literal[
     "NONE", "BACKWARD", "BACKWARD_TRANSITIVE", "FORWARD", "FORWARD_TRANSITIVE", "FULL", "FULL_TRANSITIVE"
 ]  # fmt: skip
 _SECRETS = frozenset({"admin_key"})
-_ADDRESSES = frozenset({"broker_url", "database_url", "otlp_endpoint"})
+_ADDRESSES = frozenset({"broker_url", "database_url", "metrics_store", "otlp_endpoint"})
 """Values that may hold a password."""
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _OURS = frozenset({"origins", "unknown"})
@@ -104,6 +104,21 @@ class ServiceSettings(BaseSettings):
     """The file of the authorities (PEM) whose client certificates are asked for; empty: none is."""
     tls_minimum: Literal["1.2", "1.3"] = "1.2"
     """The oldest version of TLS that is spoken."""
+    metrics_store: str = Field("auto", repr=False, max_length=8192)
+    """Where figures are kept over time: `auto` (a file beside a SQLite database, else in the user's data folder), `off`,
+    `sqlite:///PATH`, `prometheus+http://…`, `victoriametrics+http://…` or `influx+http://HOST/DATABASE`."""
+    metrics_interval: float = Field(1.0, ge=0.1, le=3600)
+    """Seconds between two readings of all figures."""
+    metrics_retention: float = Field(400 * 86_400.0, ge=3600, le=100 * 366 * 86_400.0)
+    """Seconds for which a file keeps hourly points; outside stores have their own."""
+    metrics_max_bytes: int = Field(128 << 20, ge=1 << 20, le=1 << 40)
+    """The size of that file, or of what waits on disk for an outside store."""
+    metrics_availability_target: float = Field(0.999, gt=0, lt=1)
+    """The share of requests that should end without a 5xx."""
+    metrics_latency_target: float = Field(0.99, gt=0, lt=1)
+    """The share of requests that should be quick."""
+    metrics_latency_threshold: float = Field(0.5, gt=0, le=3600)
+    """Seconds above which a request is slow."""
     otlp_endpoint: str = Field("", repr=False, max_length=8192)
     """The base URL of an OpenTelemetry collector that gets a span of each request; empty: none is made."""
     otlp_sample_ratio: float = Field(1.0, ge=0, le=1)

@@ -250,14 +250,24 @@ class History:
             for key, points in found.items()
         ]
 
+    def step_for(self, window: float, step: float) -> int:
+        """Return the step that an answer will have: a longer one where only coarser points reach back that far.
+
+        Raises:
+            ValueError: window or step is out of range, or they ask for too many points.
+        """
+        seconds, length = require_range(window, step)
+        tier = tier_for(self._options.tiers, seconds, length)
+        return -(-length // tier.step) * tier.step
+
     async def _read(
         self, names: list[str], window: float, step: float, end: float | None
     ) -> tuple[dict[str, list[Point]], int]:
-        seconds, length = require_range(window, step)
+        seconds, _ = require_range(window, step)
+        length = self.step_for(window, step)
+        tier = tier_for(self._options.tiers, seconds, length)
         await self.flush()
         until = math.floor(self._clock() if end is None else end) + 1
-        tier = tier_for(self._options.tiers, seconds, length)
-        length = -(-length // tier.step) * tier.step
         begin = until - seconds
         found = await self._in_thread(lambda: self._open().read_all(names, tier, begin - begin % length, until))
         return {name: rolled(points, length) for name, points in found.items()}, length

@@ -5,7 +5,7 @@ They belong to one event loop; other threads may read them at any time.
 
 import time
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -127,6 +127,10 @@ class Counter(Family[list[float]]):
         """Let a series grow by `amount`, from 0."""
         self._at(values)[0] += amount
 
+    def put(self, values: Labels, value: float) -> None:
+        """Give a series the value that somebody else has counted."""
+        self._at(values)[0] = value
+
     def samples(self) -> Iterator[Sample]:
         """Yield one number per series."""
         for labels, series in self._labelled():
@@ -172,6 +176,11 @@ class Histogram(Family[_Distribution]):
         series.total += value
         if trace_id is not None:
             series.exemplars[bucket] = Exemplar(trace_id, value, time.time())
+
+    def put(self, values: Labels, counts: Sequence[int], total: float, exemplars: Mapping[int, Exemplar]) -> None:
+        """Give a series the state that somebody else has counted: values per bucket, the one above all bounds last."""
+        series = self._at(values)
+        series.counts, series.total, series.exemplars = list(counts), total, dict(exemplars)
 
     def samples(self) -> Iterator[Sample]:
         """Yield the cumulative buckets, the sum and the count of each series."""

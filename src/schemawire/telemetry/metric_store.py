@@ -66,6 +66,13 @@ class MetricStore(Protocol):
             Failed: it cannot be used.
         """
 
+    def step_for(self, window: float, step: float) -> int:
+        """Return the step that an answer will have.
+
+        Raises:
+            ValueError: window or step is out of range, or they ask for too many values.
+        """
+
     async def answer(self, question: Question, *, window: float, step: float) -> list[Track]:
         """Return every series that a question asks for, a value for each step of the window, up to now.
 
@@ -135,6 +142,10 @@ class LocalStore:
         """Take one reading; never waits."""
         now = self._clock()
         self._history.record_samples(self._deltas.of(condensed(self._source())), now)
+
+    def step_for(self, window: float, step: float) -> int:
+        """Return the step that an answer will have; see `MetricStore.step_for`."""
+        return self._history.step_for(window, step)
 
     async def answer(self, question: Question, *, window: float, step: float) -> list[Track]:
         """Return every series that a question asks for; see `MetricStore.answer`."""

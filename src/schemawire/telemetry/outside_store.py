@@ -14,6 +14,7 @@ from schemawire.telemetry.influxql import InfluxReader
 from schemawire.telemetry.metric_store import LocalStore, MetricStore, MetricStoreConfig, Source
 from schemawire.telemetry.promql import PromqlReader
 from schemawire.telemetry.remote_write import LineProtocol, RemoteWrite, Target
+from schemawire.telemetry.rollups import require_range
 from schemawire.telemetry.series import Question, Track
 from schemawire.telemetry.shipping import Shipper, ShippingConfig, ShippingStatistics
 from schemawire.telemetry.shown import shown_endpoint
@@ -65,6 +66,10 @@ class OutsideStore:
         """Open the buffer and begin to read and deliver; the store itself may be away."""
         await self._shipper.start()
         await self._shipper.read()
+
+    def step_for(self, window: float, step: float) -> int:
+        """Return the step that an answer will have; see `MetricStore.step_for`."""
+        return require_range(window, step)[1]
 
     async def answer(self, question: Question, *, window: float, step: float) -> list[Track]:
         """Return every series that a question asks for; see `MetricStore.answer`."""

@@ -105,6 +105,7 @@ class ServiceProcess:
             "SCHEMAWIRE_HOST": "127.0.0.1",
             "SCHEMAWIRE_PORT": str(self.port),
             "SCHEMAWIRE_ADMIN_KEY": self.admin_key,
+            "SCHEMAWIRE_METRICS_STORE": f"sqlite:///{self.directory}/metrics.db",
             **self._environment,
         }
 

@@ -1,0 +1,63 @@
+"""Joins the figures to what they are about: which records they show, and how health and queues are looked at."""
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+from sqlalchemy import Connection, func, select
+
+from schemawire.service.backend import Backend
+from schemawire.service.figures import FigureOptions
+from schemawire.service.health import check_health
+from schemawire.service.store.tables import operations
+from schemawire.settings.service import ServiceSettings, data_folder
+from schemawire.telemetry.metric_store import MetricStoreConfig
+from schemawire.telemetry.outside_store import instance_labels
+
+AUTO = "auto"
+JOB = "schemawire"
+
+
+def watch(backend: Backend) -> Backend:
+    """Have a backend's figures show its store and its operations, and look after its health; return the backend."""
+    figures = backend.figures
+    figures.watch("store", backend.store.statistics)
+    figures.watch("operations", backend.dispatcher.statistics)
+    figures.look_after(judge=partial(_judge, backend), depths=partial(backend.store.read, count_unfinished))
+    return backend
+
+
+async def _judge(backend: Backend) -> Mapping[str, bool]:
+    state = await check_health(backend)
+    return {dependency.name: dependency.healthy for dependency in state.dependencies}
+
+
+def count_unfinished(conn: Connection) -> dict[str, int]:
+    """Return how many operations are in each state that is not final."""
+    query = (
+        select(operations.c.state, func.count()).where(operations.c.finished_at.is_(None)).group_by(operations.c.state)
+    )
+    return {state: count for state, count in conn.execute(query)}
+
+
+def figure_options(settings: ServiceSettings) -> FigureOptions:
+    """Return where figures are kept and what is good, as the settings say.
+
+    By default they are in a file beside a SQLite database, else in the user's data folder.
+    """
+    scheme, _, path = settings.database_url.partition(":///")
+    place = Path(path).absolute() if scheme == "sqlite" else data_folder() / f"schemawire-{settings.port}.db"
+    return FigureOptions(
+        store_url=f"sqlite:///{place.with_suffix('.metrics.db')}" if settings.metrics_store == AUTO
+        else settings.metrics_store,
+        buffer=place.with_suffix(".metrics-buffer.db"),
+        keeping=MetricStoreConfig(
+            interval=settings.metrics_interval,
+            retention=settings.metrics_retention,
+            max_bytes=settings.metrics_max_bytes,
+        ),
+        labels=instance_labels(JOB, settings.port),
+        availability=settings.metrics_availability_target,
+        latency=settings.metrics_latency_target,
+        slow=settings.metrics_latency_threshold,
+    )  # fmt: skip
