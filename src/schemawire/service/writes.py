@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from schemawire.protocol.messages import CreateRequest, RestoreRequest
 from schemawire.schema import DomainSchema, apply, check, parse_operations, parse_part
 from schemawire.schema.issues import refuse
+from schemawire.schema.lookups import looked_up
 from schemawire.service.backend import Backend
 from schemawire.service.history import version_record
 from schemawire.service.once import write_once
@@ -43,14 +44,12 @@ async def create_project(backend: Backend, write: WriteRequest, wanted: CreateRe
     return await write_once(backend, write, work)
 
 
-async def put_schema(backend: Backend, write: WriteRequest, document: dict[str, Any]) -> Answer:
-    """Make this the newest schema of a project, which is made if it is missing.
+async def store_schema(backend: Backend, write: WriteRequest, schema: DomainSchema) -> Answer:
+    """Make a schema that has been judged the newest of a project, in one transaction.
 
     Raises:
-        SchemaInvalid: the schema breaks the rules.
         VersionMoved: a precondition fails.
     """
-    schema = await in_proportion(write.size_bytes, partial(read_schema_document, document))
 
     def work(conn: Connection) -> Answer:
         view = SqlView(conn, write.project_id, is_writing=True)
@@ -74,6 +73,7 @@ async def change_project(backend: Backend, write: WriteRequest, documents: Seque
         view = _view_of_existing(conn, write.project_id)
         note = note_of(write, expected_version(write, view.head))
         store.check_expected(view, note.expected_version)
+        view.look_ahead(looked_up(operations))
         changes = apply(view, operations, pointer="")
         return answer_of(write, store.write_changes(view, changes, note))
 

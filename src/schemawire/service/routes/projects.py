@@ -8,6 +8,7 @@ from schemawire.exchange import FORMATS
 from schemawire.protocol.messages import CreateRequest, ProjectPage, Reply
 from schemawire.protocol.paths import API_ROOT
 from schemawire.service.bodies import read_json, read_model, require_object
+from schemawire.service.large_puts import put_schema
 from schemawire.service.reads import page_of_projects, read_project, read_schema_value
 from schemawire.service.refusals import RequestRefused
 from schemawire.service.replies import REVALIDATE, send_answer, send_record
@@ -29,7 +30,7 @@ from schemawire.service.routes.parameters import (
 )
 from schemawire.service.routes.writing import write_request_of
 from schemawire.service.selection import read_selected, selection_of
-from schemawire.service.writes import change_project, create_project, delete_whole_project, put_schema
+from schemawire.service.writes import change_project, create_project, delete_whole_project
 
 router: APIRouter = new_router()
 
