@@ -12,6 +12,7 @@ from schemawire.errors import SchemaInvalid
 from schemawire.protocol.messages import BatchRequest, OperationResult
 from schemawire.schema import Changes, Operation, Outcome, apply, apply_each, parse_operation, parse_operations
 from schemawire.schema.issues import Issue, invalid, pointer_to
+from schemawire.schema.lookups import looked_up
 from schemawire.service.backend import Backend
 from schemawire.service.once import write_once
 from schemawire.service.refusals import RequestRefused, refusal_of
@@ -98,6 +99,7 @@ def store_batch(conn: Connection, write: WriteRequest, wanted: BatchRequest, bat
     expected = expected_version(write, view.head, wanted.expected_version)
     note = note_of(write, expected, session_id=wanted.session_id, message=wanted.message)
     check_expected(view, expected)
+    view.look_ahead(looked_up(batch.operations))
     changes = (apply if wanted.atomic else apply_each)(view, batch.operations, pointer=POINTER)
     if view.head is None and not any(outcome.error is None for outcome in changes.outcomes):
         return BatchDone(results=_results(batch, changes, None))
@@ -130,16 +132,16 @@ def _result(index: int, outcome: Outcome, version: int | None) -> dict[str, Any]
     if outcome.error is not None:
         return _failure(index, outcome.operation, _relocated(outcome.error, outcome.index, index))
     kind, key = outcome.elements[0] if outcome.elements else (None, None)
-    result = OperationResult(
-        index=index,
-        operation=outcome.operation,
-        success=True,
-        changed=outcome.changed,
-        kind=kind,
-        key=key,
-        version=version,
-    )
-    return result.model_dump(by_alias=True)
+    return {  # the form of `OperationResult`, a tenth as long in the making
+        "index": index,
+        "operation": outcome.operation,
+        "success": True,
+        "changed": outcome.changed,
+        "kind": kind,
+        "key": key,
+        "version": version,
+        "error": None,
+    }
 
 
 def _failure(index: int, name: str, error: SchemaInvalid) -> dict[str, Any]:

@@ -4,12 +4,14 @@ Everything here runs in the transaction of the write itself. Knows nothing of wh
 """
 
 import json
+import sqlite3
 from collections.abc import Mapping
 
 from sqlalchemy import Connection, bindparam, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from schemawire.service.store.portions import delete_oldest
+from schemawire.service.store.prepared import Prepared
 from schemawire.service.store.records import IdempotencyScope, StoredReply
 from schemawire.service.store.refusals import DuplicateInFlight, KeyReused
 from schemawire.service.store.tables import idempotency
@@ -18,8 +20,12 @@ RETENTION = 24 * 3600.0
 """Seconds for which a reply is kept."""
 
 _HERE = ("principal", "project_id", "route", "key")
-_FIND = select(idempotency).where(*(idempotency.c[name] == bindparam(name) for name in _HERE))
-_ADD = insert(idempotency)
+_FIND = Prepared(
+    select(idempotency.c.request_hash, idempotency.c.status, idempotency.c.headers, idempotency.c.body).where(
+        *(idempotency.c[name] == bindparam(name) for name in _HERE)
+    )
+)
+_ADD = Prepared(insert(idempotency))
 
 
 def find_reply(conn: Connection, scope: IdempotencyScope, request_hash: bytes) -> StoredReply | None:
@@ -28,12 +34,13 @@ def find_reply(conn: Connection, scope: IdempotencyScope, request_hash: bytes) -
     Raises:
         KeyReused: the earlier request was another one.
     """
-    row = conn.execute(_FIND, {name: getattr(scope, name) for name in _HERE}).one_or_none()
+    row = _FIND.first(conn, {name: getattr(scope, name) for name in _HERE})
     if row is None:
         return None
-    if row.request_hash != request_hash:
+    known_hash, status, headers, body = row
+    if known_hash != request_hash:
         raise KeyReused(f"the idempotency key {scope.key[:80]!r} was used before, for another request")
-    return StoredReply(status=row.status, headers=json.loads(row.headers), body=row.body)
+    return StoredReply(status=status, headers=json.loads(headers), body=body)
 
 
 def store_reply(
@@ -53,8 +60,8 @@ def store_reply(
         "created_at": now,
     }
     try:
-        conn.execute(_ADD, values)
-    except IntegrityError as error:
+        _ADD.run(conn, values)
+    except (IntegrityError, sqlite3.IntegrityError) as error:
         raise DuplicateInFlight(retry_after=0.1) from error
 
 

@@ -3,7 +3,7 @@
 Knows nothing of digests of whole schemas, nor of who is allowed to write.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, and_, bindparam, delete, insert, select, update
@@ -13,7 +13,8 @@ from schemawire.service.store.prepared import Prepared
 from schemawire.service.store.tables import element_references, elements
 
 RANK = {kind: rank for rank, kind in enumerate(ELEMENT_KINDS)}
-_CHUNK = 400  # keys per look-up: below every engine's limit of parameters
+KEYS_AT_ONCE = 400
+"""Keys per look-up: below every engine's limit of parameters."""
 
 _CURRENT = and_(elements.c.project_id == bindparam("p"), elements.c.valid_to.is_(None))
 _CLOSE = Prepared(
@@ -67,8 +68,8 @@ def current_rows(conn: Connection, project_id: str, keys: Iterable[Key]) -> dict
         by_rank.setdefault(RANK[kind], []).append(key)
     found: dict[tuple[int, str], RowContent] = {}
     for rank, names in by_rank.items():
-        for start in range(0, len(names), _CHUNK):
-            chunk = {"p": project_id, "r": rank, "keys": names[start : start + _CHUNK]}
+        for start in range(0, len(names), KEYS_AT_ONCE):
+            chunk = {"p": project_id, "r": rank, "keys": names[start : start + KEYS_AT_ONCE]}
             found.update(((row.kind_rank, row.key), RowContent(*row)) for row in conn.execute(_ROWS, chunk))
     return found
 
@@ -88,37 +89,20 @@ def close_everything(conn: Connection, project_id: str, version: int) -> None:
 
 def insert_rows(conn: Connection, project_id: str, rows: Iterable[RowContent], version: int) -> int:
     """Add rows that are valid from a version on, and return how many they are."""
-    values = [
-        {
-            "project_id": project_id,
-            "kind_rank": row.rank,
-            "key": row.key,
-            "valid_from": version,
-            "valid_to": None,
-            "ordinal": row.ordinal,
-            "digest": row.digest,
-            "body": row.body,
-        }
-        for row in rows
-    ]
-    _INSERT.run_each(conn, values)
+    values = [(project_id, row.rank, row.key, version, None, row.ordinal, row.digest, row.body) for row in rows]
+    _INSERT.run_rows(conn, values)
     return len(values)
 
 
 def update_references(conn: Connection, project_id: str, changes: Iterable[Change]) -> None:
     """Keep the index of who refers to whom in step with what changed."""
     gone: list[Mapping[str, Any]] = []
-    come: list[Mapping[str, Any]] = []
+    come: list[tuple[str, str, int, str]] = []
     for change in changes:
         before = references_of(change.before) if change.before else set()
         after = references_of(change.after) if change.after else set()
         rank = RANK[change.kind]
         gone.extend({"p": project_id, "n": name, "r": rank, "k": change.key} for name in before - after)
-        come.extend(_reference_rows(project_id, rank, change.key, after - before))
+        come.extend((project_id, name, rank, change.key) for name in after - before)
     _FORGET.run_each(conn, gone)
-    _REMEMBER.run_each(conn, come)
-
-
-def _reference_rows(project_id: str, rank: int, key: str, names: set[str]) -> Iterator[Mapping[str, Any]]:
-    for name in names:
-        yield {"project_id": project_id, "refers_to": name, "kind_rank": rank, "key": key}
+    _REMEMBER.run_rows(conn, come)

@@ -12,7 +12,7 @@ from schemawire.schema.model import ELEMENT_KINDS, ELEMENT_TYPES, Element, Eleme
 from schemawire.service.store.prepared import Prepared
 from schemawire.service.store.projects import default_header, find_project, lock_project
 from schemawire.service.store.records import ProjectHead
-from schemawire.service.store.rows import RANK
+from schemawire.service.store.rows import KEYS_AT_ONCE, RANK, current_rows
 from schemawire.service.store.tables import element_references, elements
 
 _BODY = Prepared(
@@ -28,6 +28,16 @@ _REFERRERS = (
     .where(element_references.c.project_id == bindparam("p"), element_references.c.refers_to == bindparam("n"))
     .order_by(element_references.c.kind_rank, element_references.c.key)
 )
+_REFERRERS_OF_MANY = (
+    select(element_references.c.refers_to, element_references.c.kind_rank, element_references.c.key)
+    .where(
+        element_references.c.project_id == bindparam("p"),
+        element_references.c.refers_to.in_(bindparam("names", expanding=True)),
+    )
+    .order_by(element_references.c.refers_to, element_references.c.kind_rank, element_references.c.key)
+)
+_MANY = 8
+"""Below so many elements, fetching them ahead costs more than it saves."""
 
 
 def parse_element(kind: ElementKind, body: bytes) -> Element:
@@ -57,6 +67,9 @@ class SqlView:
         self._head = None if self.stored is None or self.stored.is_deleted else self.stored
         self._seen: dict[tuple[ElementKind, str], Element | None] = {}
         self._fetched: dict[ElementKind, dict[str, bytes]] = {}
+        self._ahead: dict[tuple[ElementKind, str], bytes | None] = {}
+        self._referrers_ahead: dict[str, list[tuple[ElementKind, str]]] = {}
+        self._header: Header | None = None
 
     @property
     def conn(self) -> Connection:
@@ -77,7 +90,28 @@ class SqlView:
         """Return the schema without its elements."""
         if self._head is None:
             return default_header(self._project_id)
-        return Header.model_validate_json(self._head.header)
+        if self._header is None:
+            self._header = Header.model_validate_json(self._head.header)
+        return self._header
+
+    def look_ahead(self, keys: Iterable[tuple[ElementKind, str]]) -> None:
+        """Fetch elements, and who refers to them, by few queries, so that asking for them later costs none.
+
+        For what is read before anything is written in this transaction.
+        """
+        wanted = set(keys) if self._head is not None else set()
+        if len(wanted) < _MANY:
+            return
+        found = current_rows(self._conn, self.rows_key, wanted)
+        for kind, key in wanted:
+            row = found.get((RANK[kind], key))
+            self._ahead[kind, key] = None if row is None else row.body
+        names = sorted({key for kind, key in wanted if kind in ("entity", "enum")})
+        self._referrers_ahead.update((name, []) for name in names)
+        for start in range(0, len(names), KEYS_AT_ONCE):
+            chunk = {"p": self.rows_key, "names": names[start : start + KEYS_AT_ONCE]}
+            for name, rank, key in self._conn.execute(_REFERRERS_OF_MANY, chunk):
+                self._referrers_ahead[name].append((ELEMENT_KINDS[rank], key))
 
     def get(self, kind: ElementKind, key: str) -> Element | None:
         """Return the element of that kind and key, or `None`."""
@@ -88,7 +122,9 @@ class SqlView:
         return self._seen[kind, key]
 
     def _fetch(self, kind: ElementKind, key: str) -> Element | None:
-        if kind in self._fetched:
+        if (kind, key) in self._ahead:
+            body = self._ahead[kind, key]
+        elif kind in self._fetched:
             body = self._fetched[kind].get(key)
         else:
             where = {"p": self.rows_key, "r": RANK[kind], "k": key}
@@ -100,6 +136,8 @@ class SqlView:
         """Return kind and key of every element whose `references_of` holds this name."""
         if self._head is None:
             return []
+        if name in self._referrers_ahead:
+            return self._referrers_ahead[name]
         where = {"p": self.rows_key, "n": name}
         return [(ELEMENT_KINDS[rank], key) for rank, key in self._conn.execute(_REFERRERS, where)]
 
