@@ -42,8 +42,9 @@ async def test_figures_count_every_request_once(own_service: ServiceProcess) -> 
         assert routes["GET /api/domain-schema/{projectId}"]["failed"] == 2
         assert figures["store"]["writes"] >= 3
         text = (await call("GET", "/metrics")).body.decode()
-    assert 'schemawire_requests_total{route="PUT /api/domain-schema/{projectId}",status="201"} 1.0' in text
-    assert 'schemawire_requests_total{route="PUT /api/domain-schema/{projectId}",status="200"} 2.0' in text
+    put = '_count{http_request_method="PUT",http_route="/api/domain-schema/{projectId}",http_response_status_code='
+    assert f'http_server_request_duration_seconds{put}"201",error_type=""}} 1\n' in text
+    assert f'http_server_request_duration_seconds{put}"200",error_type=""}} 2\n' in text
     assert "schemawire_store_commits" in text
 
 

@@ -176,9 +176,11 @@ class Figures:
         found += objective_families(self.objectives(), self._totals())
         found.append(labelled_gauge("schemawire_healthy", "Whether a dependency is well.", "dependency", self._healthy))
         unwell = float(sum(value == 0 for value in self._healthy.values()))
-        found.append(labelled_gauge("schemawire_unhealthy_dependencies", "How many are not well.", "of", {"all": unwell}))
+        found.append(
+            labelled_gauge("schemawire_unhealthy_dependencies", "How many are not well.", "of", {"all": unwell})
+        )
         found.append(labelled_gauge("schemawire_operations_queue", "Unfinished operations.", "state", self._queue))
-        return found
+        return [family for family in found if next(family.samples(), None)]
 
     def samples(self) -> Iterator[Sample]:
         """Yield every number as it is now."""

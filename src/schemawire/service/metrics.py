@@ -1,7 +1,7 @@
 """The service's figures as metrics, in the words of OpenTelemetry where it has some; counts nothing itself.
 
-Labels are patterns of routes, statuses and names that the service gives itself, so nothing that a caller sends can make a
-series of its own.
+Labels are patterns of routes, statuses and names that the service gives itself, so nothing that a caller sends can make
+a series of its own.
 """
 
 from bisect import bisect_left

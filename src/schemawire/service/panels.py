@@ -1,4 +1,4 @@
-"""What the history in the JSON figures shows: which questions, and how the answers become points; asks nobody itself."""
+"""What the history in the JSON figures shows: which questions, and how the answers become points; asks nobody."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field

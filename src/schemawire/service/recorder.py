@@ -17,7 +17,7 @@ _BUCKETS = 176
 
 PERCENTILES = (0.5, 0.9, 0.95, 0.99)
 _UNJUDGED = ("GET /health", "HEAD /health", "GET /metrics", "HEAD /metrics", "unmatched")
-"""Beginnings of routes that no objective is about: checks and scrapes come every few seconds and would hide the rest."""
+"""Beginnings of routes that no objective is about: checks and scrapes are frequent and would hide the rest."""
 _LASTING = ("/stream", "/events", "/upload")
 """Ends of routes that take as long as there is something to send."""
 

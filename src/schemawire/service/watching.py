@@ -37,7 +37,7 @@ def count_unfinished(conn: Connection) -> dict[str, int]:
     query = (
         select(operations.c.state, func.count()).where(operations.c.finished_at.is_(None)).group_by(operations.c.state)
     )
-    return {state: count for state, count in conn.execute(query)}
+    return {row[0]: row[1] for row in conn.execute(query)}
 
 
 def figure_options(settings: ServiceSettings) -> FigureOptions:

@@ -91,9 +91,7 @@ class HealthListener(SilentListener):
         match event:
             case EndpointHealthChanged():
                 state = "healthy" if event.healthy else "unhealthy"
-                self._log.note(
-                    shown_endpoint(event.endpoint), state, healthy=event.healthy, reason=event.reason
-                )
+                self._log.note(shown_endpoint(event.endpoint), state, healthy=event.healthy, reason=event.reason)
             case EndpointEjected():
                 self._log.note(shown_endpoint(event.endpoint), "ejected", healthy=False, reason=event.reason)
             case BreakerChanged():

@@ -10,7 +10,7 @@ from schemawire.service.figures_record import metrics_record
 from schemawire.service.refusals import RequestRefused
 from schemawire.service.replies import JSON, NO_STORE, encode
 from schemawire.service.routes.declaring import backend_of, new_router, route
-from schemawire.service.routes.parameters import Parameter, read_number
+from schemawire.service.routes.parameters import Parameter, read_number, read_text
 from schemawire.telemetry import OPENMETRICS_TYPE, PROMETHEUS_TYPE
 from schemawire.telemetry.exposition import openmetrics_text, prometheus_text
 
@@ -24,7 +24,7 @@ _WINDOW = Parameter(
 _STEP = Parameter(
     name="step", description="Seconds of each point; a sixtieth of the window if not given.", low=1, high=_LONGEST
 )
-_METRIC = Parameter(name="metric", description="Every series of this metric in place of the usual lines.")
+_METRIC = Parameter(name="metric", description="Every series of this metric in place of the usual lines.", longest=200)
 
 
 class MetricsReply(BaseModel):
@@ -69,7 +69,9 @@ async def metrics(request: Request) -> Response:
     found = metrics_record(backend)
     if window:
         try:
-            found["history"] = await backend.figures.history(window, step, request.query_params.get(_METRIC.name))
+            found["history"] = await backend.figures.history(window, step, read_text(request, _METRIC))
         except ValueError as error:
-            raise RequestRefused("invalid_request", str(error), fix="Choose a shorter window or a longer step.") from None
+            raise RequestRefused(
+                "invalid_request", str(error), fix="Choose a shorter window or a longer step."
+            ) from None
     return Response(encode(found), 200, {"Cache-Control": NO_STORE}, JSON)
