@@ -8,17 +8,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from schemawire.analysis.language_model.drafts import salvage
-from schemawire.analysis.language_model.quotes import MENTIONED, QUOTED
+from schemawire.analysis.language_model.quotes import MENTIONED, QUOTED, RELATED
 from schemawire.analysis.naming import singular, split_words
 from schemawire.analysis.voting import RULES_WORTH, Jury
 from schemawire.schema.model import DomainSchema, Entity, Evidence, Field, Part, Relationship
 
 TRUSTED_GROUNDING = 0.6
-"""Least share of a model's things and fields that the text mentions, below which the model only confirms."""
+"""Least share of a model's things that the text mentions, below which the model only confirms."""
 TRUSTED_OVERLAP = 0.3
 """Least share of a model's things that the rules found too."""
 _STRONG = 0.8
 """Confidence from which the rules' word outweighs the model's."""
+_GUESSED = 0.4
+"""Confidence below which the rules only guessed that a text names anything at all."""
 _PLAIN_TYPES = frozenset({"string", "text"})
 _LIMITS = ("min", "max", "minLength", "maxLength", "unit", "precision", "scale")
 _UNSET = ("1", "0..*")
@@ -69,12 +71,11 @@ class Merged:
 
 def measure_trust(rules: DomainSchema, model: DomainSchema) -> Trust:
     """Return how far a model's draft is supported by the text and by the rules' draft."""
-    parts = [part for entity in model.entities for part in (entity, *entity.fields)]
-    grounded = sum(confidence_of(part) >= MENTIONED for part in parts)
-    known = {folded(entity.name) for entity in rules.entities}
+    grounded = sum(confidence_of(entity) >= MENTIONED for entity in model.entities)
+    known = {folded(entity.name) for entity in rules.entities if confidence_of(entity) >= _GUESSED}
     shared = sum(folded(entity.name) in known for entity in model.entities)
-    overlap = shared / len(model.entities) if model.entities else 0.0
-    return Trust(grounding=grounded / len(parts) if parts else 0.0, overlap=overlap if known else 1.0)
+    total = len(model.entities) or 1
+    return Trust(grounding=grounded / total, overlap=shared / total if known and model.entities else 1.0)
 
 
 def merge_drafts(rules: DomainSchema, model: DomainSchema) -> Merged:
@@ -114,6 +115,7 @@ class _Merging:
         self._link_jury = _jury("link", _pairs(rules, self._theirs), _pairs(model, self._ours))
         self._kept = list(self._kept_things())
         self._names = {key: (self._ours.get(key) or self._theirs[key]).name for key in self._kept}
+        self._parents = self._all_parents()
         self._owners = self._model_owners()
 
     def document(self) -> dict[str, Any]:
@@ -146,6 +148,8 @@ class _Merging:
 
     def _odds_of_thing(self, entity: Entity) -> float:
         """Return how much better than most a thing of the rules is supported: by fields, kinds and relationships."""
+        if confidence_of(entity) < _GUESSED:
+            return 0.05
         links = sum(entity.name in (link.source, link.target) for link in self.rules.relationships)
         kinds = sum(other.extends == entity.name for other in self.rules.entities) + (entity.extends is not None)
         bare = 0.3 if not entity.fields and not kinds and links < 2 else 1.0
@@ -169,35 +173,23 @@ class _Merging:
         first = ours or theirs
         assert first is not None  # noqa: S101  # a kept thing is in one of the drafts
         document = {name: value for name, value in first.to_document().items() if name not in ("fields", "extends")}
-        parent = self._parent(key)
-        if parent is not None:
-            document["extends"] = parent
+        if key in self._parents:
+            document["extends"] = self._names[self._parents[key]]
         if ours is not None and theirs is not None:
             document["evidence"] = joint_evidence(ours, theirs)
         document["fields"] = list(self._fields(key, ours, theirs))
         return document
 
-    def _parent(self, key: Name) -> str | None:
-        """Return whose kind a thing is: by the rules, else by the model where that makes no circle."""
+    def _all_parents(self) -> dict[Name, Name]:
+        """Return whose kind each thing is: by the rules, and by the model where that makes no circle."""
+        parents: dict[Name, Name] = {}
         for drafts in (self._ours, self._theirs):
-            entity = drafts.get(key)
-            above = folded(entity.extends) if entity is not None and entity.extends else ""
-            if above in self._names and not self._is_above(key, above):
-                return self._names[above]
-        return None
-
-    def _is_above(self, key: Name, start: Name) -> bool:
-        waiting, seen = [start], set[Name]()
-        while waiting:
-            above = waiting.pop()
-            if above == key:
-                return True
-            if above in seen:
-                continue
-            seen.add(above)
-            parents = (drafts[above].extends for drafts in (self._ours, self._theirs) if above in drafts)
-            waiting.extend(folded(parent) for parent in parents if parent)
-        return False
+            for key, entity in drafts.items():
+                above = folded(entity.extends) if entity.extends else ""
+                is_new = key in self._names and key not in parents and above in self._names
+                if is_new and not _is_above(key, above, parents):
+                    parents[key] = above
+        return parents
 
     def _fields(self, key: Name, ours: Entity | None, theirs: Entity | None) -> Iterator[dict[str, Any]]:
         own = {folded(part.name): part for part in (theirs.fields if theirs else ())}
@@ -219,7 +211,7 @@ class _Merging:
             return True
         others = self._owners.get(folded(part.name), set()) - {key}
         moved = 0.3 if others else 1.0  # the model saw it, and gave it to something else
-        return self._field_jury.believes_rules(moved * (2.0 if confidence_of(part) >= _STRONG else 1.0))
+        return self._field_jury.believes_rules(moved * (4.0 if confidence_of(part) >= _STRONG else 1.0))
 
     def _adds_field(self, part: Field, name: Name) -> bool:
         is_good = name not in self._names and self._field_jury.believes_other(odds_of_claim(part))
@@ -259,7 +251,7 @@ class _Merging:
                 yield self._placed(link.to_document() | {"name": free_name(link.name, taken)}, link)
 
     def _is_kind(self, pair: Pair) -> bool:
-        return any(folded(self._parent(key) or "") in pair - {key} for key in pair)
+        return any(self._parents.get(key, "") in pair - {key} for key in pair)
 
     def _placed(self, document: dict[str, Any], link: Relationship) -> dict[str, Any]:
         """Return a relationship between the merged names; what carried it and is gone carries it no more."""
@@ -269,10 +261,18 @@ class _Merging:
         return document | ends
 
 
+def _is_above(key: Name, start: Name, parents: Mapping[Name, Name]) -> bool:
+    """Return whether a thing is among another one and its ancestors."""
+    above: Name | None = start
+    while above is not None and above != key:
+        above = parents.get(above)
+    return above is not None
+
+
 def odds_of_claim(part: Part) -> float:
     """Return how much better than most a claim of the model is supported by the text."""
     confidence = confidence_of(part)
-    return 2.0 if confidence >= QUOTED else 1.0 if confidence >= MENTIONED else 0.1
+    return 2.0 if confidence >= QUOTED else 1.0 if confidence >= MENTIONED else 0.5 if confidence >= RELATED else 0.0
 
 
 def _jury(kind: str, ours: Iterable[object], theirs: Iterable[object]) -> Jury:

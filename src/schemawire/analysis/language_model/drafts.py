@@ -129,7 +129,7 @@ def _fields(
         seen.add(name)
         found = {"name": name, **_type(given, owner, words, place, reading), **_marks(given)}
         found |= _limits(given, found["type"])
-        yield {**found, "evidence": quotes.locate(given.get("evidence"), words)}
+        yield {**found, "evidence": quotes.locate(given.get("evidence"), words, split_words(owner))}
 
 
 def _marks(given: Mapping[str, Any]) -> dict[str, bool]:

@@ -9,9 +9,10 @@ from functools import cached_property
 from typing import Any
 
 from schemawire.analysis.naming import singular, split_words
+from schemawire.analysis.sentences import split_sentences
 
-QUOTED, MENTIONED, UNSUPPORTED = 0.9, 0.7, 0.2
-"""Confidence in what is quoted, mentioned, or neither."""
+QUOTED, MENTIONED, RELATED, UNSUPPORTED = 0.9, 0.7, 0.5, 0.2
+"""Confidence in what is quoted, mentioned where its owner is, read out of other words or of another place, or neither."""
 _MAX_QUOTE = 400
 _WORD = re.compile(r"[^\W_]+")
 
@@ -46,23 +47,63 @@ class Quotes:
                 found.setdefault(singular(part), match.start())
         return found
 
-    def locate(self, quote: object, words: Sequence[str]) -> list[dict[str, Any]]:
-        """Return the evidence for something: its quote if the text holds it, else the place of its words."""
+    @cached_property
+    def _sentences(self) -> list[tuple[int, int, frozenset[str]]]:
+        """Start, end and words of each sentence."""
+        found = []
+        for sentence in split_sentences(self._text):
+            words = frozenset(singular(part) for token in sentence.tokens for part in split_words(token.text))
+            found.append((sentence.start, sentence.end, words))
+        return found
+
+    def locate(self, quote: object, words: Sequence[str], owner: Sequence[str] = ()) -> list[dict[str, Any]]:
+        """Return the evidence for something: its quote if the text holds it, else the place of its words.
+
+        Args:
+            quote: what the model quotes, if anything.
+            words: the thing's name.
+            owner: the name of what it belongs to, which has to be spoken of there too.
+        """
         span = self._span(quote) if isinstance(quote, str) else None
-        if span is not None and self._shares_word(span, words):
-            return [self._evidence(*span, QUOTED)]
+        if span is not None:
+            return [self._evidence(*span, QUOTED if self._shares_word(span, words) else RELATED)]
         known = [self._words.get(singular(word)) for word in words]
         places = [place for place in known if place is not None]
         if words and len(places) == len(words):
-            start = places[-1]
+            near = self._near(words, owner) if owner else places[-1]
+            start = places[-1] if near is None else near
             match = _WORD.match(self._text, start)
-            return [self._evidence(start, match.end() if match else start, MENTIONED)]
-        return [self._evidence(0, 0, UNSUPPORTED)]
+            return [self._evidence(start, match.end() if match else start, RELATED if near is None else MENTIONED)]
+        inside = self._inside("".join(words))
+        return [self._evidence(*inside, MENTIONED) if inside else self._evidence(0, 0, UNSUPPORTED)]
+
+    def _near(self, words: Sequence[str], owner: Sequence[str]) -> int | None:
+        """Return where words stand in a sentence that speaks of their owner, or that follows one."""
+        wanted, head, before = {singular(word) for word in words}, singular(owner[-1]), False
+        for start, end, said in self._sentences:
+            speaks = head in said
+            if wanted <= said and (speaks or before):
+                return self._place(singular(words[-1]), start, end)
+            before = speaks or (before and not wanted.isdisjoint(said))
+        return None
+
+    def _place(self, word: str, start: int, end: int) -> int:
+        places = (match.start() for match in _WORD.finditer(self._text, start, end))
+        return next((place for place in places if self._word_at(place) == word), start)
+
+    def _word_at(self, place: int) -> str:
+        match = _WORD.match(self._text, place)
+        return singular(match[0].lower()) if match else ""
+
+    def _inside(self, word: str) -> tuple[int, int] | None:
+        """Return where a name stands in a script that writes no blanks between its words."""
+        return None if not word or word.isascii() else self._find(word.lower())
 
     def _span(self, quote: str) -> tuple[int, int] | None:
         wanted = " ".join(quote.lower().split())[:_MAX_QUOTE]
-        if len(wanted) < 2:
-            return None
+        return None if len(wanted) < 2 else self._find(wanted)
+
+    def _find(self, wanted: str) -> tuple[int, int] | None:
         text, places = self._folded
         start = text.find(wanted)
         return None if start < 0 else (places[start], places[start + len(wanted) - 1] + 1)
