@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 from schemawire.errors import ConfigurationInvalid
 from schemawire.service.app import build_app, build_backend
 from schemawire.service.backend import DRAIN_TIMEOUT, Backend
+from schemawire.service.collector import ease_collector
 from schemawire.service.store import list_keys
 from schemawire.service.tracing import traced
 from schemawire.settings.service import ServiceSettings
@@ -41,6 +42,7 @@ async def serve(settings: ServiceSettings, *, on_ready: Callable[[], None] | Non
         # Not in uvicorn's lifespan: that would turn the reason why a store does not open into an exit code.
         async with backend.running(), traced(build_app(backend), settings) as app:
             await _require_a_key(settings, backend)
+            ease_collector()
             server = _Server(app, backend, on_ready)
             with server.stopped_by_signals():
                 await server.serve(sockets=[listener])
