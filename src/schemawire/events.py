@@ -27,7 +27,7 @@ class CallFinished(Event):
     status: int | None = None
     error: BaseException | None = None
     waits: dict[str, float] = field(default_factory=dict)
-    """Where the time went: queue, backoff, first_byte (connecting included), body; of all attempts together."""
+    """Where the time went: queue (for its turn), pool (for a place), connect, first_byte, body, backoff; of all attempts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -188,7 +188,7 @@ async def test_the_time_spent_in_the_queue_is_noted() -> None:
     running = asyncio.ensure_future(subject(Work(answer(after=3.0))))
     await settle()
     await subject.bind(call)(context)
-    assert context.state["queue"] == 3.0
+    assert context.state["pool"] == 3.0
     await running
 
 

@@ -165,7 +165,7 @@ class Bulkhead(Standalone):
                 self._run_out(options.max_wait, error, for_good=deadline <= started + options.max_wait)
             raise
         if context is not None:
-            context.state["queue"] = context.state.get("queue", 0.0) + loop.time() - started
+            context.state["pool"] = context.state.get("pool", 0.0) + loop.time() - started
 
     def _leave(self, waiter: "asyncio.Future[None]") -> None:
         """Leave the queue, or give back the place that was handed over in the very tick in which the wait ended."""

@@ -105,7 +105,10 @@ class RateLimit(Standalone):
             if not self._queue and self._gcra.try_take(asyncio.get_running_loop().time()):
                 self._passed += 1
             else:
+                clock = asyncio.get_running_loop().time
+                started = clock()
                 await self.acquire(deadline=context.deadline)
+                context.state["queue"] = context.state.get("queue", 0.0) + clock() - started
             return await inner(context)
 
         return limited

@@ -125,7 +125,7 @@ class Attempt:
                 # What broke was the caller's own body; the wire's view of it would only hide that.
                 raise watched.error from None
             raise
-        self._note_wait(context, "first_byte", begun)
+        self._note_first_byte(context, begun, getattr(reply, "connecting", 0.0))
         if call.streaming and context.scope is not None:
             return self._opened(context, request, reply)
         return await self._collected(context, request, reply)
@@ -133,6 +133,12 @@ class Attempt:
     def _now(self) -> float:
         """Return the time where somebody listens, so that an unheard call reads no clock."""
         return 0.0 if self._listener is None else asyncio.get_running_loop().time()
+
+    def _note_first_byte(self, context: Context, begun: float, connecting: float) -> None:
+        # A wire that cannot tell how long it took to connect leaves it in the wait for the first byte.
+        self._note_wait(context, "first_byte", begun + connecting)
+        if connecting:
+            context.state["connect"] = context.state.get("connect", 0.0) + connecting
 
     def _note_wait(self, context: Context, name: str, begun: float) -> None:
         if self._listener is not None:
