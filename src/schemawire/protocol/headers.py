@@ -12,6 +12,8 @@ IDEMPOTENT_REPLAY = "Idempotent-Replayed"
 """`true` on a reply that was stored by an earlier request with the same key."""
 DRY_RUN = "X-Dry-Run"
 """`true` on the reply to a dry run: nothing was stored."""
+PRIORITY = "X-Priority"
+"""`interactive`, `batch` or `background`: how urgent the caller finds the request, at most as urgent as its route."""
 ENVIRONMENT = "X-Environment"
 CLIENT = "X-Client"
 

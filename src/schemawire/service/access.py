@@ -21,6 +21,8 @@ class Principal:
     scopes: frozenset[str]
     projects: frozenset[str] | None = None
     """The only projects that the key may touch; `None` means every project."""
+    rate: float | None = None
+    """Requests per second that it may send; `None` as the settings say."""
 
     def require(self, scope: Scope) -> None:
         """Refuse unless the key has this scope or a higher one.
@@ -39,6 +41,15 @@ class Principal:
         """
         if self.projects is not None and project_id not in self.projects:
             raise RequestRefused("forbidden", f"This key has no grant for the project {project_id[:128]!r}.")
+
+    def require_everywhere(self) -> None:
+        """Refuse a key that may touch some projects only, where what it asks for concerns them all.
+
+        Raises:
+            RequestRefused: it is such a key; or else it could give itself the projects that it was not granted.
+        """
+        if self.projects is not None:
+            raise RequestRefused("forbidden", "This key is for some projects only, and this concerns all of them.")
 
 
 ANONYMOUS = Principal(name="anonymous", scopes=frozenset())

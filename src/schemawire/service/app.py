@@ -11,9 +11,10 @@ from starlette.types import Receive, Scope, Send
 from schemawire._version import __version__
 from schemawire.analysis import Analyser, OfflineAnalyser
 from schemawire.errors import ConfigurationInvalid
+from schemawire.service.admission import Gate, KeyRates
 from schemawire.service.backend import Backend
 from schemawire.service.dispatch import Dispatcher, DispatchOptions, Engine, Polling, new_owner
-from schemawire.service.frontier import Frontier
+from schemawire.service.frontier import EntryTerms, Frontier
 from schemawire.service.keyring import KeyRing
 from schemawire.service.openapi import describe
 from schemawire.service.routes import ROUTERS
@@ -42,6 +43,7 @@ def build_backend(
     """Return the parts of a service, joined and not yet started."""
     store = store or open_store(settings)
     analyser = analyser or OfflineAnalyser()
+    terms = terms_of(settings)
     backend = Backend(
         store=store,
         dispatcher=Dispatcher(
@@ -58,7 +60,9 @@ def build_backend(
         ),
         analyser=analyser,
         keys=KeyRing(store, settings.admin_key),
-        terms=terms_of(settings),
+        terms=terms,
+        rates=KeyRates(rate=terms.rate, burst=terms.burst),
+        gate=Gate(concurrency=terms.concurrency, queue_delay=terms.queue_delay),
         figure_options=figure_options(settings),
     )
     return watch(backend)
@@ -134,6 +138,7 @@ class Service(FastAPI):
             authenticate=backend.keys.authenticate,
             store_id=lambda: backend.store.store_id,
             recorder=backend.recorder,
+            terms=EntryTerms(rates=backend.rates, cors_origins=backend.terms.cors_origins, trail=backend.trail),
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 from schemawire.analysis import Analyser
+from schemawire.service.admission import Gate, KeyRates
+from schemawire.service.auditing import AuditTrail
 from schemawire.service.dispatch import Dispatcher
 from schemawire.service.figures import FigureOptions, Figures
 from schemawire.service.keyring import KeyRing
@@ -13,6 +15,7 @@ from schemawire.service.logs import log
 from schemawire.service.recorder import Recorder
 from schemawire.service.retention import keep_swept
 from schemawire.service.store.records import IdempotencyScope
+from schemawire.service.store.refusals import StoreError
 from schemawire.service.store.store import Store
 from schemawire.service.terms import Terms
 
@@ -29,6 +32,9 @@ class Backend:
     analyser: Analyser
     keys: KeyRing
     terms: Terms = field(default_factory=Terms)
+    rates: KeyRates = field(default_factory=lambda: KeyRates(rate=0.0, burst=1))
+    gate: Gate = field(default_factory=lambda: Gate(concurrency=0, queue_delay=1.0))
+    trail: AuditTrail = field(default_factory=AuditTrail)
     recorder: Recorder = field(default_factory=Recorder)
     figure_options: FigureOptions = field(default_factory=FigureOptions)
     figures: Figures = field(init=False)
@@ -38,6 +44,8 @@ class Backend:
     """Idempotency keys of the large writes whose bodies are still on their way."""
     large_writes: int = 0
     """How many large writes are under way."""
+    is_started: bool = False
+    """The store is open and operations are worked off."""
     is_draining: bool = False
     """The process is about to stop: load balancers are told to send requests elsewhere."""
 
@@ -53,9 +61,17 @@ class Backend:
             StoreUnavailable: the database cannot be opened.
         """
         await self.store.start()
-        sweeper = asyncio.create_task(keep_swept(self.store), name="schemawire-sweeper")
+        tending = [
+            asyncio.create_task(work, name=f"schemawire-{name}")
+            for name, work in (
+                ("sweeper", keep_swept(self.store, audit_retention=self.terms.audit_retention)),
+                ("audit", self.trail.keep_flushing(self.store)),
+                ("lag", self.gate.watch_lag()),
+            )
+        ]
         try:
             await self.dispatcher.start()
+            self.is_started = True
             log.info("service started", storeId=self.store.store_id)
             try:
                 async with self.figures.kept():
@@ -64,7 +80,10 @@ class Backend:
                 self.is_draining = True
                 await self.dispatcher.stop(DRAIN_TIMEOUT)
         finally:
-            sweeper.cancel()
-            await asyncio.wait([sweeper])
+            for task in tending:
+                task.cancel()
+            await asyncio.wait(tending)
+            with suppress(StoreError):
+                await self.trail.flush(self.store)
             await self.store.close()
             log.info("service stopped")

@@ -29,6 +29,14 @@ class RequestContext:
     """On the monotonic clock; `None` without a deadline."""
     principal: Principal = ANONYMOUS
     route: str = "unmatched"
+    outcome: str | None = None
+    """The code of the problem that it ended with."""
+    is_audited: bool = False
+    """It changes something, or tries to: how it ends belongs into the audit log."""
+    extra_headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    """What the reply carries besides its own headers."""
+    page_policy: bytes | None = None
+    """Of a reply that is a web page: its content security policy."""
     fault: RequestRefused | None = field(default=None)
     """What is wrong with the headers, answered once the caller is known."""
 

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from schemawire.protocol.messages import VersionRecord
-from schemawire.schema import Difference, compare
+from schemawire.schema import DomainSchema, JudgedChange, Mode, judge
 from schemawire.service.replies import IMMUTABLE, Answer, encode
 from schemawire.service.store.elements import find_version, list_versions, read_schema
 from schemawire.service.store.records import VersionEntry, timestamp
@@ -48,19 +48,19 @@ async def diff_versions(store: Store, project_id: str, first: int, second: int |
         VersionMissing: it has no such version.
     """
 
-    def work(conn: Connection) -> tuple[VersionEntry, VersionEntry, tuple[Difference, ...]]:
+    def work(conn: Connection) -> tuple[VersionEntry, VersionEntry, dict[str, Any]]:
         older, newer = find_version(conn, project_id, first), find_version(conn, project_id, second)
         before = read_schema(conn, project_id, older.version)
-        return older, newer, tuple(compare(before, read_schema(conn, project_id, newer.version)))
+        return older, newer, judged_record(before, read_schema(conn, project_id, newer.version))
 
     older, newer, found = await store.read(work)
     record = {
         "from": version_record(older).model_dump(by_alias=True),
         "to": version_record(newer).model_dump(by_alias=True),
-        "changes": [change_record(difference) for difference in found],
+        **found,
     }
     return Answer(
-        message=f"{len(found)} changes from version {older.version} to {newer.version}",
+        message=f"{len(found['changes'])} changes from version {older.version} to {newer.version}",
         payload=encode(record),
         project_id=project_id,
         version=newer.version,
@@ -69,6 +69,16 @@ async def diff_versions(store: Store, project_id: str, first: int, second: int |
     )
 
 
-def change_record(difference: Difference) -> dict[str, Any]:
-    """Return the form in which a difference travels."""
-    return asdict(difference)
+def change_record(change: JudgedChange) -> dict[str, Any]:
+    """Return the form in which a judged change travels."""
+    return {**asdict(change.difference), "breaks": dict(change.breaks)}
+
+
+def judged_record(old: DomainSchema, new: DomainSchema) -> dict[str, Any]:
+    """Return what differs between two schemas, whom each change breaks, and which modes allow the step."""
+    found = judge(old, new)
+    modes: tuple[Mode, ...] = ("BACKWARD", "FORWARD", "FULL")
+    return {
+        "changes": [change_record(change) for change in found],
+        "compatibility": {mode: not any(change.violates(mode) for change in found) for mode in modes},
+    }

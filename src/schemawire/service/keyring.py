@@ -43,7 +43,9 @@ class KeyRing:
         record = await self._find(key_hash)
         if record is None or not record.is_valid(time.time()):
             raise RequestRefused("unauthenticated", "This API key is unknown, expired or revoked.")
-        return Principal(name=f"key:{record.key_id}", scopes=record.scopes, projects=record.projects)
+        return Principal(
+            name=f"key:{record.key_id}", scopes=record.scopes, projects=record.projects, rate=record.rate
+        )  # fmt: skip
 
     def forget(self) -> None:
         """Look every key up again, because one has changed."""

@@ -11,8 +11,10 @@ from dataclasses import replace
 
 from sqlalchemy import Connection
 
+from schemawire.service.auditing import line_of
 from schemawire.service.backend import Backend
 from schemawire.service.replies import Answer
+from schemawire.service.store.audit import add_audit
 from schemawire.service.store.idempotency import find_reply, store_reply
 from schemawire.service.store.locks import try_lock
 from schemawire.service.store.records import IdempotencyScope, StoredReply
@@ -50,6 +52,7 @@ async def write_once(backend: Backend, write: WriteRequest, work: Callable[[Conn
         if stored is not None:
             return _replay(stored)
         answer = work(conn)
+        add_audit(conn, [line_of(write, version=answer.version)])
         if scope is not None:
             reply = StoredReply(status=answer.status, headers=answer.all_headers(), body=answer.body())
             store_reply(conn, scope, write.request_hash, reply, now=time.time())

@@ -7,11 +7,9 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
-from schemawire.protocol.messages import AnalyzeRequest, BatchRequest, CreateRequest, RestoreRequest, SubmitRequest
 from schemawire.protocol.problems import PROBLEM_TYPE
-from schemawire.service.keys import KeyRequest
+from schemawire.service.routes.declaring import BODY_MODELS
 
-BODY_MODELS = (AnalyzeRequest, BatchRequest, CreateRequest, KeyRequest, RestoreRequest, SubmitRequest)
 _REFERENCE = "#/components/schemas/{model}"
 
 

@@ -13,20 +13,24 @@ from sqlalchemy import Connection
 
 from schemawire.service.logs import log
 from schemawire.service.store import Store, StoreError, sweep_operations, sweep_replies
+from schemawire.service.store.audit import sweep_audit
 from schemawire.service.store.portions import PORTION
 from schemawire.service.store.staging import sweep_stagings
 
 INTERVAL = 600.0
 """Seconds between two sweeps."""
+AUDIT_RETENTION = 365 * 86_400.0
+"""Seconds for which a line of the audit log is kept, unless the settings say otherwise."""
 
 
-async def sweep(store: Store, now: float) -> int:
+async def sweep(store: Store, now: float, *, audit_retention: float = AUDIT_RETENTION) -> int:
     """Forget everything that is over its time, and return how many rows that were.
 
     *Cancelled:* a portion that has begun is deleted or kept as a whole.
     """
     total = 0
-    for forget in (sweep_replies, sweep_operations, sweep_stagings):
+    forgetting = (sweep_replies, sweep_operations, sweep_stagings, partial(sweep_audit, keep=audit_retention))
+    for forget in forgetting:
         work: Callable[[Connection], int] = partial(forget, now=now)
         while (count := await store.write(work)) >= PORTION:
             total += count
@@ -34,11 +38,17 @@ async def sweep(store: Store, now: float) -> int:
     return total
 
 
-async def keep_swept(store: Store, *, clock: Callable[[], float] = time.time, interval: float = INTERVAL) -> None:
+async def keep_swept(
+    store: Store,
+    *,
+    clock: Callable[[], float] = time.time,
+    interval: float = INTERVAL,
+    audit_retention: float = AUDIT_RETENTION,
+) -> None:
     """Sweep at once and then every `interval` seconds, until cancelled; what cannot be swept is tried again then."""
     while True:
         try:
-            forgotten = await sweep(store, clock())
+            forgotten = await sweep(store, clock(), audit_retention=audit_retention)
         except StoreError as error:
             log.warning("nothing could be swept", code=error.code, reason=error.message)
         else:

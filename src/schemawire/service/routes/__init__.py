@@ -9,6 +9,7 @@ from schemawire.service.routes import (
     metrics,
     operations,
     projects,
+    registry,
     stream,
     versions,
 )
@@ -24,6 +25,7 @@ ROUTERS = (
     projects.router,
     stream.router,
     versions.router,
+    registry.router,
     analyze.router,
 )
 """Every route of the service, in the order in which they are tried."""

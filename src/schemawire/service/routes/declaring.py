@@ -21,16 +21,24 @@ from schemawire.service.context import RequestContext
 from schemawire.service.frontier import CONTEXT
 from schemawire.service.refusals import RequestRefused
 from schemawire.service.routes.parameters import Parameter, refuse_unknown
+from schemawire.service.routes.turns import in_turn, is_change, priority_of, urgency_of
 
 Handler = Callable[[Request], Awaitable[Response]]
 
-ALWAYS = ("unauthenticated", "forbidden", "internal_error", "store_unavailable", "draining", "deadline_exceeded")
+ALWAYS = (
+    "unauthenticated", "forbidden", "throttled", "internal_error", "store_unavailable", "draining", "overloaded",
+    "deadline_exceeded", "invalid_request",
+)  # fmt: skip
 ON_PROJECT = ("invalid_project_id", "not_found")
 ON_BODY = ("invalid_json", "invalid_request", "payload_too_large", "unsupported_media_type")
 ON_WRITE = (
     "conflict", "version_conflict", "idempotency_key_reused", "duplicate_in_flight", "schema_invalid", "incompatible",
     "invalid_request",
 )  # fmt: skip
+
+
+BODY_MODELS: list[type[BaseModel]] = []
+"""The models of all bodies that routes take, for the description."""
 
 
 class DirectRoute(APIRoute):
@@ -99,13 +107,16 @@ def route(
         async def guarded(request: Request) -> Response:
             context = context_of(request)
             context.route = label
+            context.is_audited = is_audited
             if needs is not None:
                 context.principal.require(needs)
             if has_project:
                 _check_project(context, request.path_params["projectId"])
             if request.scope["query_string"]:
                 refuse_unknown(request, parameters)
-            return await handler(request)
+            if needs is None:
+                return await handler(request)
+            return await in_turn(request, handler, backend_of(request).gate, priority_of(context, urgency))
 
         router.add_api_route(
             path,
@@ -122,7 +133,10 @@ def route(
         )
         return handler
 
+    if isinstance(takes, type):
+        BODY_MODELS.append(takes)
     label, has_project = f"{method} {path}", "{projectId}" in path
+    is_audited, urgency = is_change(method, path), urgency_of(path)
     return register
 
 

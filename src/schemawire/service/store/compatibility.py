@@ -21,6 +21,7 @@ from schemawire.schema import (
     Mode,
     followed,
     is_transitive,
+    judge,
     kind_of,
     references_of,
     renames_between,
@@ -46,7 +47,13 @@ class VersionVerdict:
     """What stands between one version and the next one: nothing, if the step is compatible."""
 
     version: int
-    found: tuple[JudgedChange, ...]
+    changes: tuple[JudgedChange, ...]
+    mode: Mode
+
+    @property
+    def found(self) -> tuple[JudgedChange, ...]:
+        """The changes that the mode forbids."""
+        return tuple(change for change in self.changes if change.violates(self.mode))
 
 
 def mode_of(head: ProjectHead | None, default: str = "NONE") -> Mode:
@@ -117,7 +124,7 @@ def verdicts_of(conn: Connection, head: ProjectHead, new: DomainSchema, mode: Mo
     memory: dict[bytes, Element] = {}
     if not is_transitive(mode):
         entry = require_row(conn, head.project_id, head.version)
-        yield VersionVerdict(version=entry.version, found=_found(mode, _recall(conn, entry, memory), new))
+        yield _verdict(mode, entry.version, _recall(conn, entry, memory), new)
         return
     following: DomainSchema | None = None
     steps: list[tuple[Rename, ...]] = []
@@ -129,11 +136,16 @@ def verdicts_of(conn: Connection, head: ProjectHead, new: DomainSchema, mode: Mo
         following = old
         if entry.digest not in seen:
             seen.add(entry.digest)
-            yield VersionVerdict(version=entry.version, found=_found(mode, followed(old, steps), new))
+            yield _verdict(mode, entry.version, followed(old, steps), new)
 
 
-def _found(mode: Mode, old: DomainSchema, new: DomainSchema) -> tuple[JudgedChange, ...]:
-    return tuple(violations(mode, old, new))
+def verdict_of(conn: Connection, entry: VersionEntry, new: DomainSchema, mode: Mode) -> VersionVerdict:
+    """Return what a mode says about the step from one version, whatever lies between."""
+    return _verdict(mode, entry.version, _recall(conn, entry, {}), new)
+
+
+def _verdict(mode: Mode, version: int, old: DomainSchema, new: DomainSchema) -> VersionVerdict:
+    return VersionVerdict(version=version, changes=tuple(judge(old, new)), mode=mode)
 
 
 def _newest_first(conn: Connection, project_id: str) -> list[VersionEntry]:

@@ -5,6 +5,7 @@
     ├── StoreLocked         another process has this database file open
     ├── ProjectMissing      no such project (or it was deleted)
     ├── ProjectExists       the project is already there
+    ├── ProjectBusy         operations on it are not finished
     ├── VersionMissing      the project has no such version
     ├── VersionMoved        the schema changed since the version that the write expected
     ├── IncompatibleChange  the project's compatibility mode forbids the change
@@ -55,6 +56,13 @@ class ProjectExists(StoreError):
 
     code = "conflict"
     default_fix = "Change it with PUT, PATCH or a batch, or choose another project id."
+
+
+class ProjectBusy(StoreError):
+    """Operations on the project are not finished."""
+
+    code = "conflict"
+    default_fix = "Wait for them, or cancel them."
 
 
 class VersionMissing(StoreError):
