@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from tests.servers.brokers import Brokers
     from tests.servers.postgres import Databases
 
 NEEDS = "needs "
@@ -50,3 +51,14 @@ def postgres_url(postgres_databases: "Databases") -> Iterator[str]:
     """Give the address of a fresh database with all tables."""
     with postgres_databases.fresh() as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def brokers() -> Iterator["Brokers"]:
+    """Message brokers for the whole run, each started when it is first asked for."""
+    pytest.importorskip("faststream", reason="needs faststream")
+    from tests.servers.brokers import Brokers
+
+    started = Brokers()
+    yield started
+    started.close()

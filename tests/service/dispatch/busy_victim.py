@@ -11,7 +11,7 @@ from functools import partial
 from sqlalchemy import Connection
 from tests.service.store.samples import create, edit
 
-from schemawire.service.dispatch import DispatchOptions, Execution, Dispatcher
+from schemawire.service.dispatch import Dispatcher, DispatchOptions, Execution
 from schemawire.service.operations import Operation, new_operation
 from schemawire.service.store import SqliteStore, add_operation
 

@@ -17,7 +17,7 @@ from tests.service.dispatch import victim
 from tests.service.store.samples import create, edit
 
 from schemawire.errors import SchemaInvalid, ServerFailed
-from schemawire.service.dispatch import DispatchOptions, Execute, Execution, Dispatcher
+from schemawire.service.dispatch import Dispatcher, DispatchOptions, Execute, Execution
 from schemawire.service.operations import Backoff, IllegalTransition, Operation, OperationState, new_operation
 from schemawire.service.store import (
     LeaseLost,

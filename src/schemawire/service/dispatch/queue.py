@@ -24,6 +24,8 @@ from schemawire.service.store.outbox import forget_announced, note_in_outbox, un
 from schemawire.service.store.refusals import StoreError
 from schemawire.service.store.store import Store
 
+REDELIVER_AFTER = 5.0
+"""Seconds after which an announcement whose reader has gone silent is given to another one."""
 GRACE = 5.0
 """Seconds after which an announcement that its own process did not make is made by another one."""
 SWEEP_INTERVAL = 2.0
@@ -39,6 +41,7 @@ class BrokerQueue:
         url: the broker's address.
         store: where the outbox is.
         name: this process among all that share the store.
+        grace: seconds after which another process announces what its own process did not.
         clock: seconds since 1970-01-01 UTC.
 
     Raises:
@@ -48,11 +51,14 @@ class BrokerQueue:
     name = "broker"
     poll_interval = 5.0
 
-    def __init__(self, url: str, store: Store, *, name: str, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, url: str, store: Store, *, name: str, grace: float = GRACE, clock: Callable[[], float] = time.time
+    ) -> None:
         broker_class(url)  # refuse now what can never be opened
         self._url = url
         self._store = store
         self._name = name
+        self._grace = grace
         self._clock = clock
         self._fresh: deque[str] = deque(maxlen=MAX_FRESH)
         self._news = asyncio.Event()
@@ -72,7 +78,9 @@ class BrokerQueue:
             return
         self._ears = ears
         self._queue = f"schemawire.{self._store.store_id[:12]}.operations"  # stores that share a broker do not mix
-        listens = [Subscription(queue=self._queue, handle=self._receive, concurrency=2, redeliver_after=GRACE)]
+        listens = [
+            Subscription(queue=self._queue, handle=self._receive, concurrency=2, redeliver_after=REDELIVER_AFTER)
+        ]
         self._link = BrokerLink(
             self._url, name=self._name, queues=[self._queue], subscriptions=[] if ears is None else listens
         )
@@ -125,12 +133,12 @@ class BrokerQueue:
         swept = 0.0
         while True:
             with suppress(TimeoutError):
-                async with asyncio.timeout(SWEEP_INTERVAL):
+                async with asyncio.timeout(min(SWEEP_INTERVAL, self._grace)):
                     await self._news.wait()
             self._news.clear()
             try:
                 await self._announce_fresh()
-                if time.monotonic() - swept >= SWEEP_INTERVAL:
+                if time.monotonic() - swept >= min(SWEEP_INTERVAL, self._grace):
                     await self._announce_stale()
                     swept = time.monotonic()
             except BrokerAway:
@@ -145,7 +153,7 @@ class BrokerQueue:
 
     async def _announce_stale(self) -> None:
         while self._link is not None and self._link.is_connected:
-            before = self._clock() - GRACE
+            before = self._clock() - self._grace
             waiting, ended = await self._store.read(partial(unannounced, before=before, limit=PORTION))
             if ended:
                 await self._store.write(partial(forget_announced, operation_ids=ended))

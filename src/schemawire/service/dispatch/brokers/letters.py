@@ -58,6 +58,14 @@ async def judge(handle: Handle, letter: Letter) -> Verdict:
         return Verdict.AGAIN
 
 
+async def settle(answer: Awaitable[object]) -> None:
+    """Tell the broker what became of a message; one that cannot be told delivers it again."""
+    try:
+        await answer
+    except Exception as error:
+        log.info("message will come again", reason=type(error).__name__)
+
+
 class Broker(Protocol):
     """One connection to a broker: opened once, closed once, and thrown away when it fails."""
 

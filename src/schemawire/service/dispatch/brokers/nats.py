@@ -21,6 +21,7 @@ from schemawire.service.dispatch.brokers.letters import (
     Subscription,
     Verdict,
     judge,
+    settle,
 )
 
 RECONNECT_PAUSE = 1
@@ -139,9 +140,9 @@ def _receiver(handle: Handle) -> Callable[[NatsMessage], Awaitable[None]]:
     async def receive(message: NatsMessage) -> None:
         verdict = await judge(handle, _letter_of(message))
         if verdict is Verdict.DONE:
-            await message.ack()
+            await settle(message.ack())
         else:
-            await message.nack(delay=REDELIVERY_PAUSE)
+            await settle(message.nack(delay=REDELIVERY_PAUSE))
 
     return receive
 

@@ -15,6 +15,7 @@ from schemawire.service.dispatch.brokers.letters import (
     Subscription,
     Verdict,
     judge,
+    settle,
 )
 
 
@@ -70,10 +71,10 @@ def _receiver(handle: Handle) -> Callable[[RabbitMessage], Awaitable[None]]:
     async def receive(message: RabbitMessage) -> None:
         verdict = await judge(handle, _letter_of(message.raw_message))
         if verdict is Verdict.DONE:
-            await message.ack()
+            await settle(message.ack())
         else:
             await asyncio.sleep(REDELIVERY_PAUSE)  # the server delivers it again at once
-            await message.nack(requeue=True)
+            await settle(message.nack(requeue=True))
 
     return receive
 

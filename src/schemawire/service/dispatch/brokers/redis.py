@@ -15,7 +15,7 @@ from faststream.redis import RedisBroker, RedisStreamMessage, StreamSub
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from schemawire.service.dispatch.brokers.letters import Handle, Letter, Subscription, Verdict, judge
+from schemawire.service.dispatch.brokers.letters import Handle, Letter, Subscription, Verdict, judge, settle
 
 _QUIET = logging.getLogger("schemawire.broker")
 _QUIET.addHandler(logging.NullHandler())
@@ -95,10 +95,14 @@ def _receiver(handle: Handle) -> Callable[[RedisStreamMessage], Awaitable[None]]
     async def receive(message: RedisStreamMessage) -> None:
         verdict = await judge(handle, _letter_of(message.raw_message))
         if verdict is Verdict.DONE:  # otherwise it stays pending, and is taken over in a while
-            await message.ack()
-            await message.delete()
+            await settle(_forget(message))
 
     return receive
+
+
+async def _forget(message: RedisStreamMessage) -> None:
+    await message.ack()
+    await message.delete()
 
 
 def _letter_of(raw: Any) -> Letter:
