@@ -22,6 +22,7 @@ from schemawire.service.store import POSTGRES_SCHEMES, SqliteOptions, SqliteStor
 from schemawire.service.submissions import Worker, describe_failure
 from schemawire.service.switchboard import Switchboard
 from schemawire.service.terms import terms_of
+from schemawire.service.tracing import sampled_trace_id, traced_parts
 from schemawire.service.watching import figure_options, watch
 from schemawire.settings.service import ServiceSettings
 
@@ -42,7 +43,7 @@ def build_backend(
 ) -> Backend:
     """Return the parts of a service, joined and not yet started."""
     store = store or open_store(settings)
-    analyser = analyser or OfflineAnalyser()
+    store, analyser = traced_parts(settings, store, analyser or OfflineAnalyser())
     terms = terms_of(settings)
     backend = Backend(
         store=store,
@@ -65,6 +66,8 @@ def build_backend(
         gate=Gate(concurrency=terms.concurrency, queue_delay=terms.queue_delay),
         figure_options=figure_options(settings),
     )
+    if settings.otlp_endpoint:
+        backend.recorder.trace_id = sampled_trace_id
     return watch(backend)
 
 

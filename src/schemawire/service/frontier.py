@@ -17,7 +17,7 @@ from schemawire.service.access import ANONYMOUS, Principal
 from schemawire.service.admission import KeyRates
 from schemawire.service.auditing import AuditTrail
 from schemawire.service.context import RequestContext, context_of
-from schemawire.service.logs import is_logging_requests, log, log_request
+from schemawire.service.logs import is_logging_requests, log, log_request, trace_fields
 from schemawire.service.recorder import Recorder
 from schemawire.service.refusals import RequestRefused, internal_error, refusal_of
 from schemawire.service.replies import send_problem
@@ -161,6 +161,7 @@ class Frontier:
                     "environment": context.label(names.ENVIRONMENT),
                     "client": context.label(names.CLIENT),
                     "attempt": context.label(names.ATTEMPT),
+                    **trace_fields(context.headers),
                 }
             )
 

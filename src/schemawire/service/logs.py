@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import TextIO
 
 import structlog
+from opentelemetry import trace
 
 LOGGER_NAME = "schemawire.service"
 
@@ -44,6 +45,17 @@ def log_request(fields: Mapping[str, object]) -> None:
     line = json.dumps({**fields, "event": "request", "level": "info", "timestamp": now})
     # Not `info`: it walks the stack for a place in the code that no line shows.
     _standard.handle(logging.LogRecord(LOGGER_NAME, logging.INFO, "", 0, line, (), None))
+
+
+def trace_fields(headers: Mapping[bytes, bytes]) -> dict[str, str]:
+    """Return the ids of the trace that runs, for a log line; without one, those that the caller sent."""
+    span = trace.get_current_span().get_span_context()
+    if span.is_valid:
+        return {"traceId": f"{span.trace_id:032x}", "spanId": f"{span.span_id:016x}"}
+    given = headers.get(b"traceparent")
+    parts = given.decode("latin-1").split("-") if given and len(given) == 55 else []
+    is_id = len(parts) == 4 and len(parts[1]) == 32 and parts[1].isalnum() and parts[1].isascii()
+    return {"traceId": parts[1]} if is_id else {}
 
 
 def log_to_stream(level: str = "INFO", stream: TextIO | None = None) -> None:

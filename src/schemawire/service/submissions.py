@@ -28,7 +28,6 @@ from schemawire.service.status import status_record
 from schemawire.service.store import Store, WriteNote
 from schemawire.service.threads import in_proportion
 from schemawire.service.write_request import WriteRequest
-from schemawire.telemetry.work_spans import carried_headers
 
 BATCH_KIND = "batch"
 WORDS_KIND = "analyze"
@@ -50,8 +49,12 @@ async def submit(backend: Backend, write: WriteRequest, wanted: SubmitRequest) -
     if wanted.operations is not None:
         read = partial(read_batch, wanted.operations, atomic=wanted.atomic)
         await in_proportion(write.size_bytes, read)
-    operation = _operation_of(write, wanted)
+    carried: dict[str, str] = {}
+    with backend.dispatcher.spans.send("operations", carried):
+        return await _taken_in(backend, write, _operation_of(write, wanted, carried))
 
+
+async def _taken_in(backend: Backend, write: WriteRequest, operation: Operation) -> Answer:
     def work(conn: Connection) -> Answer:
         stored = repository.add_operation(conn, operation)
         backend.dispatcher.note(conn, stored)
@@ -63,7 +66,7 @@ async def submit(backend: Backend, write: WriteRequest, wanted: SubmitRequest) -
     return answer
 
 
-def _operation_of(write: WriteRequest, wanted: SubmitRequest) -> Operation:
+def _operation_of(write: WriteRequest, wanted: SubmitRequest, carried: Mapping[str, str]) -> Operation:
     kind = BATCH_KIND if wanted.operations is not None else WORDS_KIND
     terms = {"defaultMode": write.default_mode, "override": write.override_compatibility}
     return new_operation(
@@ -74,7 +77,7 @@ def _operation_of(write: WriteRequest, wanted: SubmitRequest) -> Operation:
         session_id=wanted.session_id,
         principal=write.principal,
         idempotency_key=write.key,
-        trace=carried_headers() or None,
+        trace=carried or None,
     )
 
 
