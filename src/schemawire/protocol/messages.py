@@ -177,7 +177,7 @@ class Dependency(ReplyBody):
 class HealthReply(ReplyBody):
     """The reply of the health endpoints."""
 
-    status: Literal["healthy", "unhealthy", "draining"]
+    status: Literal["healthy", "degraded", "unhealthy", "draining"]
     version: str
     store_id: str
     uptime: float
@@ -254,3 +254,28 @@ class UploadTrailer(RequestBody):
     """SHA-256 (hex) over the element lines exactly as sent, line ends included."""
     digest: StrictStr | None = None
     """The digest of the whole schema, if the sender knows it."""
+
+
+class BatchHeader(RequestBody):
+    """The first line of a batch that is sent as lines; each line behind it is one operation."""
+
+    type: Literal["header"]
+    project_id: ProjectId
+    session_id: SessionId | None = None
+    atomic: StrictBool = True
+    expected_version: Version | None = None
+    dry_run: StrictBool = False
+    message: Note | None = None
+
+
+class BatchTrailer(ReplyBody):
+    """The last line of the reply to a batch of lines: without it, nothing is known to be stored."""
+
+    type: Literal["trailer"] = "trailer"
+    project_id: str
+    version: int | None = None
+    digest: str | None = None
+    operation_count: int
+    applied: int
+    replayed: bool = False
+    """Whether the batch was done by an earlier request with the same key, whose results were sent then."""

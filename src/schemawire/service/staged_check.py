@@ -130,7 +130,12 @@ class _Suspect:
 
 
 async def judge_staged(
-    store: Store, rows_key: str, header: Header, *, each_page: Callable[[], None] = lambda: None
+    store: Store,
+    rows_key: str,
+    header: Header,
+    *,
+    each_page: Callable[[], None] = lambda: None,
+    is_known_good: bool = False,
 ) -> StagedSchema:
     """Return the digest and the counts of a staged schema that obeys every rule.
 
@@ -139,6 +144,7 @@ async def judge_staged(
         rows_key: the id that they stand under; nobody else may write there.
         header: the schema without its elements.
         each_page: called before each page; may raise to give up.
+        is_known_good: whether the rules are known to hold, so that only digest and counts are wanted.
 
     Raises:
         SchemaInvalid: it breaks a rule; pointers begin with the number of the line.
@@ -158,11 +164,13 @@ async def judge_staged(
         for row in rows:
             counts[row[0]] += 1
             last_ordinal = max(last_ordinal, row[2])
-        await _judge_page(store, rows_key, view, rows)
+        if not is_known_good:
+            await _judge_page(store, rows_key, view, rows)
         after = (rows[-1][0], rows[-1][1])
         limit = max(10, min(PAGE, PAGE_BYTES * len(rows) // sum(len(row[4]) for row in rows)))
     _refuse_too_many(counts)
-    await _refuse_shared_names(store, rows_key, counts)
+    if not is_known_good:
+        await _refuse_shared_names(store, rows_key, counts)
     return StagedSchema(
         rows_key=rows_key, header=header, digest=total.hexdigest(), counts=tuple(counts), next_ordinal=last_ordinal
     )

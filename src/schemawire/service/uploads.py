@@ -12,8 +12,8 @@ from functools import partial
 from sqlalchemy import Connection
 
 from schemawire.service.backend import Backend
+from schemawire.service.body_lines import Intake
 from schemawire.service.element_lines import ElementLines, twice
-from schemawire.service.intake import Intake
 from schemawire.service.refusals import RequestRefused
 from schemawire.service.replies import Answer
 from schemawire.service.staged_check import judge_staged

@@ -4,12 +4,18 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from schemawire.protocol.headers import NDJSON
 from schemawire.protocol.messages import BatchRequest, Reply
 from schemawire.protocol.paths import BATCH
 from schemawire.service.batches import run_batch
 from schemawire.service.bodies import read_json, read_model
-from schemawire.service.replies import send_answer
-from schemawire.service.routes.declaring import ON_WRITE, backend_of, new_router, route
+from schemawire.service.body_lines import Intake, require_ndjson
+from schemawire.service.in_band import with_error_line
+from schemawire.service.large_batches import answer_lines
+from schemawire.service.line_reply import LineReply
+from schemawire.service.operation_lines import OperationLines
+from schemawire.service.replies import NO_STORE, send_answer
+from schemawire.service.routes.declaring import ON_WRITE, backend_of, context_of, new_router, route
 from schemawire.service.routes.parameters import OVERRIDE, WRITE_HEADERS
 from schemawire.service.routes.writing import write_request_of
 
@@ -22,8 +28,29 @@ router: APIRouter = new_router()
     refuses=(*ON_WRITE, "invalid_project_id", "operation_invalid", "merge_conflict"),
 )  # fmt: skip
 async def batch(request: Request) -> Response:
-    """One result per operation in `data`; a missing project is made. With `dryRun` nothing is stored."""
+    """One result per operation in `data`; a missing project is made. With `dryRun` nothing is stored.
+
+    Sent as lines (`application/x-ndjson`: a header line, then one operation per line), it is answered as lines.
+    """
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() == NDJSON:
+        return await _batch_of_lines(request)
     document, body = await read_json(request)
     wanted = read_model(BatchRequest, document)
     write = write_request_of(request, wanted.project_id, body)
     return send_answer(await run_batch(backend_of(request), write, wanted))
+
+
+async def _batch_of_lines(request: Request) -> Response:
+    require_ndjson(request)
+    context_of(request).principal.require("write")
+    lines = OperationLines()
+    try:
+        intake = Intake(request)
+        await lines.take_in(intake)
+        write = write_request_of(request, lines.stated.project_id, intake.seen.digest())
+        chunks = await answer_lines(backend_of(request), write, lines)
+    except BaseException:
+        lines.close()
+        raise
+    framed = with_error_line(chunks, context_of(request).request_id, at_end=lines.close)
+    return LineReply(framed, media_type=NDJSON, headers={"Cache-Control": NO_STORE}, heartbeat=b"\n")

@@ -6,7 +6,7 @@ from starlette.responses import Response
 
 from schemawire.protocol.headers import NDJSON, format_etag
 from schemawire.protocol.messages import Reply, StreamElement
-from schemawire.service.intake import Intake, require_ndjson
+from schemawire.service.body_lines import Intake, require_ndjson
 from schemawire.service.line_reply import LineReply
 from schemawire.service.refusals import RequestRefused
 from schemawire.service.replies import IMMUTABLE, REVALIDATE, send_answer

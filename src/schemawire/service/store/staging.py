@@ -19,7 +19,7 @@ from schemawire.service.store.heads import note_touched
 from schemawire.service.store.ordering import STRIDE
 from schemawire.service.store.portions import PORTION
 from schemawire.service.store.prepared import Prepared
-from schemawire.service.store.records import VersionEntry, WriteNote, Written
+from schemawire.service.store.records import ProjectHead, VersionEntry, WriteNote, Written
 from schemawire.service.store.refusals import StoreUnavailable
 from schemawire.service.store.rows import RANK, encode
 from schemawire.service.store.tables import element_references, elements, projects, stagings, versions
@@ -51,6 +51,22 @@ _PAGE = Prepared(
     .order_by(elements.c.kind_rank, elements.c.key)
     .limit(bindparam("n"))
     .offset(bindparam("o"))  # SQLite gets one in any case
+)
+
+_REMOVE = Prepared(
+    delete(elements).where(
+        elements.c.project_id == bindparam("p"),
+        elements.c.kind_rank == bindparam("r"),
+        elements.c.key == bindparam("k"),
+    )
+)
+_UNREFER = Prepared(
+    delete(element_references).where(
+        element_references.c.project_id == bindparam("p"),
+        element_references.c.refers_to == bindparam("n"),
+        element_references.c.kind_rank == bindparam("r"),
+        element_references.c.key == bindparam("k"),
+    )
 )
 
 Values = Mapping[str, Any]
@@ -127,6 +143,20 @@ def stage_rows(conn: Connection, rows_key: str, rows: Sequence[StagedRow], *, no
     _REFER.run_each(conn, [reference for row in rows for reference in row.references])
 
 
+def unstage_rows(conn: Connection, rows_key: str, gone: Iterable[Element]) -> None:
+    """Take away what was staged of some elements."""
+    there = [(RANK[kind_of(element)], element) for element in gone]
+    _REMOVE.run_each(conn, [{"p": rows_key, "r": rank, "k": element.key} for rank, element in there])
+    _UNREFER.run_each(
+        conn,
+        [
+            {"p": rows_key, "n": name, "r": rank, "k": element.key}
+            for rank, element in there
+            for name in references_of(element)
+        ],
+    )
+
+
 def known_keys(conn: Connection, rows_key: str, places: Iterable[Place]) -> set[Place]:
     """Return those of some elements that have rows already; at most a few hundred at a time."""
     by_rank: dict[int, list[str]] = {}
@@ -174,6 +204,29 @@ def clone_references(
     names = ("project_id", "refers_to", "kind_rank", "key")
     conn.execute(insert(element_references).from_select(names, select(literal(rows_key), *order).where(wanted)))
     return None if edge is None else (edge[0], edge[1], edge[2])
+
+
+class StagedView(SqlView):
+    """A staged schema to look things up in, as if it were a project's newest version.
+
+    Args:
+        conn: the transaction's connection.
+        rows_key: the id that the rows stand under.
+        header: the schema without its elements.
+        counts: how many elements of each kind there are.
+    """
+
+    def __init__(self, conn: Connection, rows_key: str, header: Header, counts: Sequence[int]) -> None:
+        super().__init__(conn, rows_key)
+        self._header = header
+        self._head = ProjectHead(
+            project_id=rows_key, name=header.name, version=1, digest="", header=b"", counts=tuple(counts),
+            created_at=0.0, updated_at=0.0, next_ordinal=0,
+        )  # fmt: skip
+
+    def header(self) -> Header:
+        """Return the schema without its elements."""
+        return self._header
 
 
 def switch_over(view: SqlView, staged: StagedSchema, note: WriteNote) -> Written:
