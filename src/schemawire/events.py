@@ -164,6 +164,12 @@ class Listener(Protocol):
         """Return a scope that surrounds one attempt; it may add to `headers` before they are sent."""
 
 
+def step_scope(listener: Listener | None, name: str) -> AbstractContextManager[object]:
+    """Return a listener's scope around one step of our own work, such as an analysis; empty where it has none."""
+    open_scope = getattr(listener, "step_scope", None)
+    return nullcontext() if open_scope is None else open_scope(name)
+
+
 class SilentListener:
     """A listener that does nothing; derive from it to hear only some things."""
 
@@ -175,6 +181,11 @@ class SilentListener:
         return nullcontext()
 
     def attempt_scope(self, endpoint: str, attempt: int, headers: dict[str, str]) -> AbstractContextManager[object]:
+        """Return an empty scope."""
+        return nullcontext()
+
+
+    def step_scope(self, name: str) -> AbstractContextManager[object]:
         """Return an empty scope."""
         return nullcontext()
 
@@ -197,6 +208,11 @@ class Listeners(SilentListener):
     def attempt_scope(self, endpoint: str, attempt: int, headers: dict[str, str]) -> AbstractContextManager[object]:
         """Open every listener's scope."""
         return _Nested([listener.attempt_scope(endpoint, attempt, headers) for listener in self._listeners])
+
+
+    def step_scope(self, name: str) -> AbstractContextManager[object]:
+        """Open every listener's scope, where it has one."""
+        return _Nested([step_scope(listener, name) for listener in self._listeners])
 
 
 class _Nested(AbstractContextManager[object]):

@@ -6,7 +6,7 @@ from math import inf
 from typing import Any, Self
 
 from schemawire.analysis import Analyser, AnalysisOptions, Draft, OfflineAnalyser
-from schemawire.events import Listener
+from schemawire.events import Listener, step_scope
 from schemawire.handler.backend import Backend, read_reply, result_of
 from schemawire.handler.callbacks import Callback, CallbackEvent, Callbacks
 from schemawire.handler.configuration import build_client, configuration_issues, resolve_settings
@@ -79,6 +79,7 @@ class DomainSchemaHandler(Reading, Writing, Submitting):
             listener=listener,
         )
         self._backend = Backend(self.client, self.settings.backend_service_url)
+        self._listener = listener
         self._callbacks = Callbacks()
         self._watchers: set[asyncio.Task[None]] = set()
         self._analyser: Analyser = analyser or OfflineAnalyser()
@@ -101,7 +102,8 @@ class DomainSchemaHandler(Reading, Writing, Submitting):
         Raises:
             SchemaInvalid: nothing in the description can be understood.
         """
-        return await self._analyser.analyze(description, options=self._analysis)
+        with step_scope(self._listener, "analyze"):
+            return await self._analyser.analyze(description, options=self._analysis)
 
     async def analyze_and_send_domain(
         self,
@@ -131,6 +133,20 @@ class DomainSchemaHandler(Reading, Writing, Submitting):
 
         *Cancelled:* it is unknown whether it was stored; the same call with the same key finds out.
         """
+        with step_scope(self._listener, "analyze_and_send_domain"):
+            return await self._analyze_and_send(
+                domain_description, project_id, session_id, idempotency_key=idempotency_key, deadline=deadline
+            )
+
+    async def _analyze_and_send(
+        self,
+        domain_description: str,
+        project_id: str,
+        session_id: str | None,
+        *,
+        idempotency_key: str | None,
+        deadline: float | None,
+    ) -> DomainResult:
         draft = await self.analyze(domain_description)
         document = draft.schema.to_document()
         body = batch_body(

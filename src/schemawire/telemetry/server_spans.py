@@ -19,7 +19,7 @@ from schemawire.telemetry.semantics import (
     span_name,
 )
 from schemawire.telemetry.shown import shown, shown_error
-from schemawire.telemetry.traces import tracer_of
+from schemawire.telemetry.tracers import tracer_of
 from schemawire.telemetry.work_spans import context_in
 
 Scope = MutableMapping[str, Any]

@@ -14,7 +14,6 @@ from opentelemetry.propagators.textmap import TextMapPropagator
 from opentelemetry.trace import Span, SpanKind, StatusCode, Tracer, TracerProvider
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from schemawire._version import __version__
 from schemawire.events import AttemptFinished, CallFinished, Event, SilentListener
 from schemawire.telemetry.fields import fields_of, word_for
 from schemawire.telemetry.semantics import (
@@ -29,16 +28,12 @@ from schemawire.telemetry.semantics import (
     span_name,
 )
 from schemawire.telemetry.shown import current_labels, shown, shown_endpoint, shown_error, shown_route
+from schemawire.telemetry.tracers import tracer_of
+from schemawire.telemetry.work_spans import WorkSpans
 
-TRACER_NAME = "schemawire"
 _CALL = otel_context.create_key("schemawire-call")
 _ATTEMPT = otel_context.create_key("schemawire-attempt")
 _LABEL_NAMES = {"projectId": "project.id", "sessionId": "session.id", "requestId": "request.id"}
-
-
-def tracer_of(provider: TracerProvider | None) -> Tracer:
-    """Return the project's tracer from a provider, or from the program's own."""
-    return trace.get_tracer(TRACER_NAME, __version__, provider)
 
 
 class TraceListener(SilentListener):
@@ -55,6 +50,7 @@ class TraceListener(SilentListener):
 
     def __init__(self, provider: TracerProvider | None = None, *, propagator: TextMapPropagator | None = None) -> None:
         self._tracer = tracer_of(provider)
+        self._steps = WorkSpans(provider)
         self._propagator = propagator or TraceContextTextMapPropagator()
 
     def call_scope(self, name: str, method: str, route: str) -> "_CallScope":
@@ -67,6 +63,10 @@ class TraceListener(SilentListener):
         method, route = (call.method, call.route) if isinstance(call, _CallScope) else ("HTTP", "")
         attributes = _attempt_attributes(endpoint, attempt, method, route)
         return _AttemptScope(self._tracer, span_name(method, _template(route)), attributes, self._propagator, headers)
+
+    def step_scope(self, name: str) -> AbstractContextManager[object]:
+        """Return a scope in which a span of one step of our own work is current."""
+        return self._steps.step(name)
 
     def on_event(self, event: Event) -> None:
         """End the span that `event` is the end of, or note `event` in the current call's span."""

@@ -14,7 +14,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from schemawire.telemetry.semantics import ERROR_TYPE, Attributes
 from schemawire.telemetry.shown import shown, shown_error
-from schemawire.telemetry.traces import tracer_of
+from schemawire.telemetry.tracers import tracer_of
 
 _PROPAGATOR = TraceContextTextMapPropagator()
 
@@ -46,9 +46,25 @@ class WorkSpans:
             attributes["db.collection.name"] = shown(table)
         return self._open(f"{operation} {table}".strip(), SpanKind.CLIENT, attributes)
 
-    def send(self, queue: str, headers: dict[str, str], *, system: str = "schemawire") -> AbstractContextManager[Span]:
-        """Open the span of putting a message into a queue, and write its trace context to the message's `headers`."""
-        return self._open(f"send {queue}", SpanKind.PRODUCER, _messaging(system, queue, "send"), sends=headers)
+    def send(
+        self,
+        queue: str,
+        headers: dict[str, str],
+        *,
+        system: str = "schemawire",
+        caused_by: Mapping[str, str] | None = None,
+    ) -> AbstractContextManager[Span]:
+        """Open the span of putting a message into a queue, and write its trace context to the message's `headers`.
+
+        Args:
+            queue: where the message goes.
+            headers: what travels with it.
+            system: the broker's kind.
+            caused_by: the trace context of what caused the message, where that was earlier.
+        """
+        attributes = _messaging(system, queue, "send")
+        parent = None if caused_by is None else context_in(caused_by)
+        return self._open(f"send {queue}", SpanKind.PRODUCER, attributes, parent=parent, sends=headers)
 
     def process(
         self, queue: str, headers: Mapping[str, str], *, system: str = "schemawire"

@@ -9,7 +9,7 @@ import asyncio
 import json
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 
@@ -23,6 +23,7 @@ from schemawire.service.operations import Operation
 from schemawire.service.store.outbox import forget_announced, note_in_outbox, unannounced
 from schemawire.service.store.refusals import StoreError
 from schemawire.service.store.store import Store
+from schemawire.telemetry.work_spans import WorkSpans, carried_headers
 
 REDELIVER_AFTER = 5.0
 """Seconds after which an announcement whose reader has gone silent is given to another one."""
@@ -60,7 +61,9 @@ class BrokerQueue:
         self._name = name
         self._grace = grace
         self._clock = clock
-        self._fresh: deque[str] = deque(maxlen=MAX_FRESH)
+        self.spans = WorkSpans()
+        self._system = url.partition(":")[0]
+        self._fresh: deque[_Announcement] = deque(maxlen=MAX_FRESH)
         self._news = asyncio.Event()
         self._link: BrokerLink | None = None
         self._relay: asyncio.Task[None] | None = None
@@ -106,7 +109,7 @@ class BrokerQueue:
 
     def announce(self, operation_id: str) -> None:
         """Publish the announcement soon."""
-        self._fresh.append(operation_id)
+        self._fresh.append((operation_id, carried_headers()))
         self._news.set()
 
     def announce_cancelled(self, operation_id: str) -> None:
@@ -127,6 +130,9 @@ class BrokerQueue:
         ears = self._ears
         if ears is None:
             return Verdict.AGAIN
+        if letter.headers.get("traceparent"):
+            with self.spans.process(self._queue, letter.headers, system=self._system):
+                return Verdict.DONE if await ears.work() else Verdict.AGAIN
         return Verdict.DONE if await ears.work() else Verdict.AGAIN
 
     async def _keep_announcing(self) -> None:
@@ -157,7 +163,7 @@ class BrokerQueue:
             waiting, ended = await self._store.read(partial(unannounced, before=before, limit=PORTION))
             if ended:
                 await self._store.write(partial(forget_announced, operation_ids=ended))
-            await self._publish(self._link, waiting)
+            await self._publish(self._link, [(operation_id, {}) for operation_id in waiting])
             if len(waiting) + len(ended) < PORTION:
                 return
 
@@ -167,17 +173,30 @@ class BrokerQueue:
                 if self._fresh and link.is_connected:
                     await self._publish(link, list(self._fresh))
 
-    async def _publish(self, link: BrokerLink, operation_ids: Sequence[str]) -> None:
-        if not operation_ids:
+    async def _publish(self, link: BrokerLink, announcements: "Sequence[_Announcement]") -> None:
+        if not announcements:
             return
-        sending = [link.publish(self._queue, _letter(operation_id)) for operation_id in operation_ids]
+        sending = [self._send(link, operation_id, cause) for operation_id, cause in announcements]
         outcomes = await asyncio.gather(*sending, return_exceptions=True)
-        told = [each for each, outcome in zip(operation_ids, outcomes, strict=True) if outcome is None]
+        told = [each for (each, _), outcome in zip(announcements, outcomes, strict=True) if outcome is None]
         if told:
             await self._store.write(partial(forget_announced, operation_ids=told))
         for outcome in outcomes:
             if outcome is not None:
                 raise outcome
+
+
+    async def _send(self, link: BrokerLink, operation_id: str, cause: Mapping[str, str]) -> None:
+        if not cause:
+            await link.publish(self._queue, _letter(operation_id))
+            return
+        headers: dict[str, str] = {}
+        with self.spans.send(self._queue, headers, system=self._system, caused_by=cause):
+            await link.publish(self._queue, _letter(operation_id), headers)
+
+
+_Announcement = tuple[str, Mapping[str, str]]
+"""An operation's id, and the trace context of what announced it; empty where nobody knows it any more."""
 
 
 def _letter(operation_id: str) -> bytes:
