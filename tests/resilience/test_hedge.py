@@ -215,6 +215,23 @@ async def test_the_measured_delay_follows_the_percentile() -> None:
     assert [type(event) for event in heard] == [HedgeStarted]
 
 
+@virtual_time
+async def test_hedges_that_never_win_come_later() -> None:
+    """A measured delay grows up to fourfold while the first attempts win, and comes back as soon as hedges do."""
+    generous = RetryBudget(RetryBudgetConfig(ratio=10.0, hedge_ratio=1.0))
+    hedge = Hedge(HedgeConfig(percentile=0.5, window=20, minimum_calls=20), budget=generous)
+    for _ in range(8):
+        for _ in range(20):
+            await hedge(ScriptedDependency[int](answer(1, after=0.1)))
+        # A little slower than the delay: the hedge starts, and the first attempt answers long before it.
+        assert hedge.delay is not None
+        assert await hedge(ScriptedDependency[int](answer(1, after=hedge.delay * 1.01), answer(2, after=5.0))) == 1
+    assert hedge.delay == pytest.approx(0.4)
+    for _ in range(2):
+        assert await hedge(ScriptedDependency[int](hang(), 2)) == 2
+    assert hedge.delay == pytest.approx(0.1)
+
+
 def test_the_moving_percentile_is_that_of_the_last_window() -> None:
     """The value is a sample of the sorted window at the given share, renewed every 16 samples."""
     percentile = MovingPercentile(0.95, window=100, minimum=100)

@@ -15,6 +15,9 @@ from schemawire.resilience.latency import MovingPercentile
 from schemawire.resilience.ranges import require_count, require_number, show
 from schemawire.resilience.retry import Discard
 
+_MOST_DOUBT = 4.0
+"""How many times the measured delay is waited for where hedges never win: what is slow then is not the other side."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HedgeConfig:
@@ -22,6 +25,7 @@ class HedgeConfig:
 
     Args:
         delay: seconds without an answer after which a further attempt starts, or `None` to measure it; 0 is at once.
+            A measured one grows up to fourfold while hedges do not win, and comes back as soon as they do.
         percentile: where to measure the delay: the share of calls that are faster, from 0.5 to 0.999.
         lowest_delay: the least measured delay, seconds from 0 up.
         max_hedges: the most attempts beside the first, from 0 to 10.
@@ -107,6 +111,7 @@ class Hedge(Standalone):
         self._latency = self._fresh_latency()
         self._watch = Watch()
         self._running: set[asyncio.Task[Any]] = set()
+        self._doubt = 1.0
         self._calls = self._hedges = self._won = self._unpaid = 0
 
     def bind(self, inner: Handler[R]) -> Handler[R]:
@@ -151,7 +156,7 @@ class Hedge(Standalone):
         if options.delay is not None:
             return options.delay
         measured = self._latency.value
-        return None if measured is None else max(options.lowest_delay, measured)
+        return None if measured is None else max(options.lowest_delay, measured) * self._doubt
 
     def replace_options(self, options: HedgeConfig) -> None:
         """Go on with other options at once; a changed window or percentile is measured afresh."""
@@ -209,6 +214,11 @@ class Hedge(Standalone):
     def note_win(self) -> None:
         """Count a call that a hedge answered."""
         self._won += 1
+        self._doubt = max(1.0, self._doubt / 2.0)
+
+    def note_loss(self) -> None:
+        """Take note of a call that its first attempt answered although it was hedged."""
+        self._doubt = min(_MOST_DOUBT, self._doubt * 1.25)
 
     async def discard(self, result: Any) -> None:
         """Close the result of a loser."""

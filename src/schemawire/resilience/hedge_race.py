@@ -29,6 +29,9 @@ class Referee(Protocol):
     def note_win(self) -> None:
         """Count a call that a hedge answered."""
 
+    def note_loss(self) -> None:
+        """Take note of a call that its first attempt answered although it was hedged."""
+
     async def discard(self, result: Any) -> None:
         """Close the result of a loser."""
 
@@ -163,6 +166,8 @@ class Race(Generic[R]):
         self._adopt(self.first)
         if error is not None:
             raise error
+        if self.hedges:
+            self._referee.note_loss()
         return result  # type: ignore[no-any-return]  # set where `error` is not
 
     def abandon(self) -> None:

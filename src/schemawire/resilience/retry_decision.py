@@ -146,7 +146,8 @@ def decide(options: RetryConfig, judgement: Judgement, progress: Progress, *, no
         delay = draw * left
     if hint > 0:
         # The jitter is drawn inside the time left, so that it never turns a hint that fits into one that does not.
-        delay = max(delay, hint + draw * (min(hint * (1 + options.hint_jitter), left) - hint))
+        jittered = hint + draw * (min(hint * (1 + options.hint_jitter), left) - hint)
+        delay = max(delay, min(jittered, math.nextafter(left, 0.0)))  # a draw of almost 1 is rounded up
     return Verdict(None, delay, transparent, judgement.neutral, memory)
 
 

@@ -1,6 +1,7 @@
 """Sheds calls in proportion to what the backend has stopped accepting, the least important first; never queues."""
 
 import asyncio
+import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -119,6 +120,8 @@ class Throttle(Standalone):
     *Cancelled:* nothing was held; the call is not counted.
     """
 
+    # Invariant: from `_calm_from` on the window holds no call that was not accepted, so nothing is to be shed.
+
     def __init__(
         self,
         options: ThrottleConfig | None = None,
@@ -143,9 +146,10 @@ class Throttle(Standalone):
         async def throttled(context: Context) -> R:
             level = min(max(context.priority, 0), LEVELS - 1)
             now = asyncio.get_running_loop().time()
-            share = self.probability(now, level)
-            if share > 0.0 and self._draw() < share:
-                raise self._refusal(now, level, share)
+            if now < self._calm_from:
+                share = self.probability(now, level)
+                if share > 0.0 and self._draw() < share:
+                    raise self._refusal(now, level, share)
             self._passed += 1
             try:
                 result = await inner(context)
@@ -179,8 +183,8 @@ class Throttle(Standalone):
 
     def probability(self, now: float, priority: int = 0) -> float:
         """Return the share of calls of this priority that is shed at `now`."""
-        total, accepted = self._sent.total(now), self._accepted.total(now)
-        overall = shed_probability(total, accepted, self.options)
+        total = self._sent.total(now)
+        overall = shed_probability(total, total - self._refused.total(now), self.options)
         if overall <= 0.0:
             return 0.0
         offered = [window.total(now) for window in self._offered]
@@ -198,7 +202,8 @@ class Throttle(Standalone):
 
     def statistics(self) -> ThrottleStatistics:
         """Return what the window holds and what was done, as of the last call."""
-        total, accepted = self._sent.total(self._last), self._accepted.total(self._last)
+        total = self._sent.total(self._last)
+        accepted = total - self._refused.total(self._last)
         return ThrottleStatistics(
             requests=total,
             accepted=accepted,
@@ -210,8 +215,9 @@ class Throttle(Standalone):
     def _make_windows(self) -> None:
         span = self.options.window
         self._last = 0.0
+        self._calm_from = -math.inf
         self._sent = SlidingSum(span=span, slices=_SLICES)
-        self._accepted = SlidingSum(span=span, slices=_SLICES)
+        self._refused = SlidingSum(span=span, slices=_SLICES)
         self._offered = [SlidingSum(span=span, slices=_SLICES) for _ in range(LEVELS)]
 
     def _count(self, judgement: Judgement, level: int) -> None:
@@ -220,8 +226,9 @@ class Throttle(Standalone):
         self._last = now = asyncio.get_running_loop().time()
         self._offered[level].add(now, 1.0)
         self._sent.add(now, 1.0)
-        if not judgement.failed and judgement.retry is not RetryClass.THROTTLED:
-            self._accepted.add(now, 1.0)
+        if judgement.failed or judgement.retry is RetryClass.THROTTLED:
+            self._refused.add(now, 1.0)
+            self._calm_from = now + self.options.window * (1.0 + 1.0 / _SLICES)
 
     def _refusal(self, now: float, level: int, share: float) -> LoadShed:
         self._offered[level].add(now, 1.0)

@@ -2,15 +2,15 @@
 
 import asyncio
 import math
-from collections.abc import AsyncGenerator, AsyncIterable
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable
 from dataclasses import dataclass
 
 from schemawire.errors import Refused, SchemawireError
 from schemawire.events import AttemptFinished, Listener
-from schemawire.resilience.call import Context, Judgement
+from schemawire.resilience.call import SUCCESS, Context, Judgement
 from schemawire.transport.message import Body, Headers, Request, Response
 from schemawire.transport.options import TimeoutConfig
-from schemawire.transport.stream import StreamResponse, collect
+from schemawire.transport.stream import StreamResponse, collect, too_large
 from schemawire.transport.verdict import Repeatability, judge_error, judge_response
 from schemawire.transport.wire import Wire, WireResponse
 
@@ -52,6 +52,8 @@ def judge(context: Context, result: Response | StreamResponse | None, error: Bas
     call: Call = context.call
     if result is None:
         return judge_error(call.repeat, error or SchemawireError(), patient=call.patient)
+    if result.status < 400:
+        return SUCCESS
     return judge_response(call.repeat, result.status, result.headers)
 
 
@@ -71,7 +73,7 @@ class Attempt:
         self._max_body_bytes = max_body_bytes
         self._listener = listener
 
-    async def __call__(self, context: Context) -> Response | StreamResponse:
+    def __call__(self, context: Context) -> Awaitable[Response | StreamResponse]:
         """Send the call once.
 
         Raises:
@@ -84,8 +86,8 @@ class Attempt:
         call: Call = context.call
         number = call.sent = call.sent + 1
         if self._listener is None:
-            return await self._send(context, number, {})
-        return await self._heard(context, number, self._listener)
+            return self._send(context, number, {})
+        return self._heard(context, number, self._listener)
 
     async def _heard(self, context: Context, number: int, listener: Listener) -> Response | StreamResponse:
         clock = asyncio.get_running_loop().time
@@ -125,10 +127,23 @@ class Attempt:
                 # What broke was the caller's own body; the wire's view of it would only hide that.
                 raise watched.error from None
             raise
-        self._note_first_byte(context, begun, getattr(reply, "connecting", 0.0))
+        if self._listener is not None:
+            self._note_first_byte(context, begun, getattr(reply, "connecting", 0.0))
         if call.streaming and context.scope is not None:
             return self._opened(context, request, reply)
-        return await self._collected(context, request, reply)
+        body = reply.arrived()
+        if body is None:
+            body = await self._collected(context, request, reply)
+        elif len(body) > self._max_body_bytes:
+            raise too_large(request.url, self._max_body_bytes)
+        return Response(
+            status=reply.status,
+            headers=reply.headers,
+            body=body,
+            url=request.url,
+            attempts=call.sent,
+            elapsed=asyncio.get_running_loop().time() - call.started,
+        )
 
     def _now(self) -> float:
         """Return the time where somebody listens, so that an unheard call reads no clock."""
@@ -141,8 +156,7 @@ class Attempt:
             context.state["connect"] = context.state.get("connect", 0.0) + connecting
 
     def _note_wait(self, context: Context, name: str, begun: float) -> None:
-        if self._listener is not None:
-            context.state[name] = context.state.get(name, 0.0) + asyncio.get_running_loop().time() - begun
+        context.state[name] = context.state.get(name, 0.0) + asyncio.get_running_loop().time() - begun
 
     def _request(self, context: Context, number: int, added: dict[str, str]) -> tuple[Request, "_Watched | None"]:
         call: Call = context.call
@@ -169,21 +183,15 @@ class Attempt:
         response.attempts = attempts_of(context)
         return response
 
-    async def _collected(self, context: Context, request: Request, reply: WireResponse) -> Response:
+    async def _collected(self, context: Context, request: Request, reply: WireResponse) -> bytes:
         begun = self._now()
         try:
             body = await collect(reply, request.url, self._max_body_bytes)
         finally:
             await reply.aclose()
-        self._note_wait(context, "body", begun)
-        return Response(
-            status=reply.status,
-            headers=reply.headers,
-            body=body,
-            url=request.url,
-            attempts=attempts_of(context),
-            elapsed=asyncio.get_running_loop().time() - context.call.started,
-        )
+        if self._listener is not None:
+            self._note_wait(context, "body", begun)
+        return body
 
 
 def outcome_of(status: int | None, error: BaseException | None) -> str:

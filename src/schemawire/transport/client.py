@@ -203,7 +203,18 @@ class Client:
         )  # fmt: skip
         pattern = self._plan.route_of(method, path, route)
         context = self._context(call, deadline, pattern=pattern, scope=None, key=key)
-        result = await self._run(context, route or pattern or path, pattern)
+        route = route or pattern or path
+        if self._listener is not None:
+            result = await self._run(context, route, pattern)
+        else:
+            # The same without the scope that a listener may open, which would cost a coroutine and two objects.
+            self._tally.begin()
+            try:
+                result = await self._usable_plan().handler(pattern)(context)
+            except BaseException as error:
+                self._tally.finish(context, route, status=None, error=error)
+                raise
+            self._tally.finish(context, route, status=result.status, error=None)
         assert isinstance(result, Response)  # noqa: S101  # streams are opened by `stream` alone
         return result
 

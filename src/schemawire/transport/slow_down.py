@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from schemawire.resilience.call import Context, Handler, Judge, Judgement, R, RetryClass
+from schemawire.resilience.call import SUCCESS, Context, Handler, Judge, Judgement, R, RetryClass
 from schemawire.resilience.ranges import require_number, show
 from schemawire.resilience.rate_limit import RateLimit, RateLimitConfig
 
@@ -104,7 +104,9 @@ class SlowDown:
             except Exception as error:
                 self._learn(self._judge(context, None, error), clock())
                 raise
-            self._learn(self._judge(context, result, None), clock())
+            judgement = self._judge(context, result, None)
+            if judgement is not SUCCESS or self._limit is not None:
+                self._learn(judgement, clock())
             return result
 
         return paced

@@ -130,17 +130,12 @@ async def _next_chunk(chunks: AsyncGenerator[bytes, None], deadline: float, url:
 
 
 async def collect(response: WireResponse, url: str, max_bytes: int) -> bytes:
-    """Return the whole body of `response`.
+    """Return the whole body of `response`, where it has not arrived yet.
 
     Raises:
         BadReply: it is larger than `max_bytes`.
         AttemptTimeout, ConnectionLost: see `WireResponse.chunks`.
     """
-    whole = response.arrived()
-    if whole is not None:
-        if len(whole) > max_bytes:
-            raise too_large(url, max_bytes)
-        return whole
     pieces: list[bytes] = []
     size = 0
     async for chunk in response.chunks():

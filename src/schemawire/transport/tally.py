@@ -42,9 +42,13 @@ class Tally:
         self._attempts = 0
         self._ended = dict.fromkeys(OUTCOMES, 0)
 
+    def begin(self) -> None:
+        """Begin a call."""
+        self._started += 1
+
     def scope(self, call: Call, route: str) -> AbstractContextManager[object]:
         """Begin a call and return the listener's scope around it."""
-        self._started += 1
+        self.begin()
         if self._listener is None:
             return nullcontext()
         return self._listener.call_scope(self._name, call.method, route)
@@ -60,11 +64,11 @@ class Tally:
     def finish(self, context: Context, route: str, *, status: int | None, error: BaseException | None) -> None:
         """End a call, with the status of its response or the error that took its place."""
         outcome = outcome_of(status, error)
+        call: Call = context.call
         self._ended[outcome] += 1
-        self._attempts += attempts_of(context)
+        self._attempts += call.sent
         if self._listener is None:
             return
-        call: Call = context.call
         event = CallFinished(
             name=self._name,
             method=call.method,

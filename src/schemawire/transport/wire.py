@@ -27,7 +27,10 @@ class WireResponse(Protocol):
     headers: Headers
 
     def arrived(self) -> bytes | None:
-        """Return the whole body, decompressed, if all of it is already here, else `None`; in place of `chunks`."""
+        """Return the whole body, decompressed, if all of it is already here, and let go of the connection.
+
+        `None` where it is not; otherwise it stands in place of `chunks` and of `aclose`, which may then be left out.
+        """
 
     def chunks(self) -> AsyncGenerator[bytes, None]:
         """Return the body, decompressed, in non-empty pieces as they arrive; may be called once.

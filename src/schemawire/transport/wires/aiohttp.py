@@ -118,15 +118,15 @@ class AiohttpWire:
         if url.scheme not in ("http", "https") or not url.raw_host or session.connector is None:
             return None
         if len(self._origins) >= _MOST_CACHED:
-            self._close_idle()
+            self._forget_origins()
         loop = asyncio.get_running_loop()
         origin = self._origins[address] = Origin(url, session.connector, self._pool.keepalive_expiry, loop)
         return origin
 
-    def _close_idle(self) -> None:
+    def _forget_origins(self) -> None:
         for origin in self._origins.values():
             if origin.idle is not None:
-                origin.idle.close()
+                origin.idle.give_back()
         self._origins.clear()
 
     def _watch(self, read_timeout: float) -> SilenceWatch | None:
@@ -214,7 +214,7 @@ class AiohttpWire:
             self._abandon_all()
             return
         sessions, self._sessions = list(self._sessions.values()), {}
-        self._close_idle()
+        self._forget_origins()
         for session in sessions:
             await session.close()
 

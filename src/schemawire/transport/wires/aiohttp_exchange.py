@@ -197,10 +197,12 @@ class Exchange:
 
     def arrived(self) -> bytes | None:
         """Return the whole body if all of it is here; see `WireResponse.arrived`."""
-        content = self._content
+        body, content = self._body, self._content
         if content is not None and content.is_eof() and content.exception() is None:
-            return content.read_nowait()
-        return self._body
+            body = content.read_nowait()
+        if body is not None:
+            self._end(close=False)
+        return body
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         """Return the body as it arrives; see `WireResponse.chunks`."""

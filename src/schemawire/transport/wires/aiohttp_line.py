@@ -38,7 +38,7 @@ class Line(ResponseHandler):
         super().__init__(loop)
         self.reply: tuple[int, bytes, bytes] | None = None
         """Status, head and body of a reply that went the short way."""
-        self.idle: Callable[[], None] | None = None
+        self.idle: Callable[[Line], None] | None = None
         """What is told when the connection becomes worthless while it lies idle."""
         self._waiter_of_head: asyncio.Future[None] | None = None
         self._awaiting: Awaiting | None = None
@@ -66,7 +66,7 @@ class Line(ResponseHandler):
         """Take what has come the short way if it can go it."""
         if self._waiter_of_head is None:
             if self.idle is not None:
-                self.idle()
+                self.idle(self)
                 return
             super().data_received(data)
             return
@@ -118,14 +118,15 @@ class Line(ResponseHandler):
         super().connection_lost(exc)
         self._wake()
         if self.idle is not None:
-            self.idle()
+            self.idle(self)
 
 
 class IdleLines:
     """The idle connections to one origin: the last used is used next, so that those too many grow old and are closed.
 
-    Invariants: `_kept` stands in the order in which connections came, which is the order of their age; each of them has
-    a `Line` whose `idle` is set; while there are any, a timer is set that is due no later than the first of them.
+    Invariants: `_kept` stands in the order in which connections came, which is the order of their age, and each line in
+    it has `idle` set; while there are any, a timer is set that is due no later than the first of them. A connection that
+    lies here holds no line: else it would complain, when a forgotten client is collected, that nobody has closed it.
 
     Args:
         keepalive: seconds for which an idle connection is kept.
@@ -135,16 +136,16 @@ class IdleLines:
     def __init__(self, keepalive: float, loop: asyncio.AbstractEventLoop) -> None:
         self._keepalive = keepalive
         self._loop = loop
-        self._kept: dict[Connection, float] = {}
+        self._kept: dict[Line, tuple[Connection, float]] = {}
         self._timer: asyncio.TimerHandle | None = None
 
     def take(self) -> tuple[Connection, Line] | None:
         """Return a connection that is still good, if there is any."""
         now = self._loop.time()
         while self._kept:
-            connection, since = self._kept.popitem()
-            line: Any = connection.protocol
+            line, (connection, since) = self._kept.popitem()
             line.idle = None
+            connection._protocol = line
             if line.is_connected() and now - since <= self._keepalive:
                 return connection, line
             connection.close()
@@ -156,43 +157,42 @@ class IdleLines:
             connection.close()
             return
         now = self._loop.time()
-        self._kept[connection] = now
-        line.idle = lambda: self._drop(connection)
+        connection._protocol = None
+        self._kept[line] = (connection, now)
+        line.idle = self._drop
         if self._timer is None:
             self._timer = self._loop.call_at(now + self._keepalive, self._sweep)
 
-    def _drop(self, connection: Connection) -> None:
-        if self._kept.pop(connection, None) is not None:
-            line: Any = connection.protocol
-            line.idle = None
-            connection.close()
+    def _drop(self, line: Line) -> None:
+        connection, _ = self._kept.pop(line)
+        line.idle = None
+        connection._protocol = line
+        connection.close()
 
     def _sweep(self) -> None:
         self._timer = None
         now = self._loop.time()
-        for connection, since in list(self._kept.items()):
+        for line, (_, since) in list(self._kept.items()):
             if since + self._keepalive > now:
                 self._timer = self._loop.call_at(since + self._keepalive, self._sweep)
                 return
-            self._drop(connection)
+            self._drop(line)
 
-    def close(self) -> None:
-        """Close every idle connection."""
+    def give_back(self) -> None:
+        """Leave every idle connection to the connector, which closes those that it finds when it is closed itself."""
         self._stop()
-        for connection in list(self._kept):
-            self._drop(connection)
+        for line, (connection, _) in self._kept.items():
+            line.idle = None
+            connection._protocol = line
+            connection.release()
+        self._kept.clear()
 
     def forget(self) -> list[asyncio.Transport]:
         """Let go of every idle connection without closing it, and return the transports."""
         self._stop()
-        transports = []
-        for connection in self._kept:
-            line: Any = connection.protocol
+        for line in self._kept:
             line.idle = None
-            # Otherwise it would complain, at the end of every script, that nobody has closed it.
-            connection._protocol = None
-            if line.transport is not None:
-                transports.append(line.transport)
+        transports = [line.transport for line in self._kept if line.transport is not None]
         self._kept.clear()
         return transports
 

@@ -21,8 +21,8 @@ from schemawire.transport.message import Headers, Request
 from schemawire.transport.options import PoolConfig, ProxyConfig, TlsConfig
 from schemawire.transport.wire import WireStatistics
 
-_READ_AHEAD = 0
-"""With any other value a response is handed over only once so many bytes, or all, of its body are there."""
+_READ_AHEAD = 1 << 16
+"""Where a response is wanted whole, it is handed over only once so many bytes, or all, of its body are there."""
 _MOST_CLIENTS = 8
 """Time limits are fixed when a client is made, so each pair of them has its own; a caller who varies them pays."""
 _TRANSLATED = (exceptions.RequestError, OSError)
@@ -64,7 +64,11 @@ class PyreqwestWire:
         opened: PyreqwestResponse | None = None
         try:
             with _Cancellable():
-                opened = PyreqwestResponse(outgoing, await outgoing.__aenter__(), request.url, self)
+                response = await outgoing.__aenter__()
+                opened = PyreqwestResponse(outgoing, response, request.url, self)
+                if request.whole and _is_short(response):
+                    opened.body = bytes(await response.bytes())
+                    await opened.aclose()
         except _TRANSLATED as error:
             self._in_flight -= 1
             raise translated(error, request.url) from error
@@ -129,23 +133,29 @@ class PyreqwestWire:
 class PyreqwestResponse:
     """A response whose body is still on the wire."""
 
-    __slots__ = ("_open", "_reader", "_request", "_url", "_wire", "headers", "status")
+    __slots__ = ("_open", "_request", "_response", "_url", "_wire", "body", "headers", "status")
 
     def __init__(self, request: StreamRequest, response: Response, url: str, wire: PyreqwestWire) -> None:
         self._request = request
-        self._reader = response.body_reader
+        self._response = response
         self._url = url
         self._wire = wire
         self._open = True
+        self.body: bytes | None = None
+        """All of the body, where it was short and wanted whole."""
         self.status = response.status
-        self.headers = Headers.received(response.headers.items())
+        self.headers = Headers.unread(response.headers.items)
 
     def arrived(self) -> bytes | None:
-        """Return nothing: the body is read piece by piece; see `WireResponse.arrived`."""
-        return None
+        """Return the whole body if it was read with the head; see `WireResponse.arrived`."""
+        return self.body
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         """Return the body as it arrives; see `WireResponse.chunks`."""
+        if self.body is not None:
+            if self.body:
+                yield self.body
+            return
         try:
             while (chunk := await self._next_chunk()) is not None:
                 if chunk:
@@ -155,7 +165,7 @@ class PyreqwestResponse:
 
     async def _next_chunk(self) -> bytes | None:
         with _Cancellable():
-            chunk = await self._reader.read_chunk()
+            chunk = await self._response.body_reader.read_chunk()
         return None if chunk is None else bytes(chunk)
 
     async def aclose(self) -> None:
@@ -195,7 +205,13 @@ def _streamed(builder: RequestBuilder, request: Request) -> StreamRequest:
         builder = builder.body_bytes(content)
     elif content is not None:
         builder = builder.body_stream(content)
-    return builder.streamed_read_buffer_limit(_READ_AHEAD).build_streamed()
+    return builder.streamed_read_buffer_limit(_READ_AHEAD if request.whole else 0).build_streamed()
+
+
+def _is_short(response: Response) -> bool:
+    """Return whether all of the body has been read ahead; a compressed one says no length, as nobody knows it."""
+    length = response.get_header("content-length") or ""
+    return length.isdecimal() and int(length) <= _READ_AHEAD
 
 
 def _proxied(proxy: ProxyConfig) -> ProxyBuilder:
