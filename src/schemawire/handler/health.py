@@ -38,7 +38,7 @@ async def ask_health(backend: Backend, *, deadline: float) -> HealthStatus:
         return HealthStatus(is_healthy=False, response_time=elapsed, status="unhealthy", detail=detail, error=error)
     failing = [f"{part.name}: {part.detail}" for part in reply.dependencies if not part.healthy]
     return HealthStatus(
-        is_healthy=response.is_success and reply.status == "healthy",
+        is_healthy=response.is_success and reply.status in ("healthy", "degraded"),
         response_time=elapsed,
         status=reply.status,
         detail="; ".join(failing),

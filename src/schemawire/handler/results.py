@@ -67,7 +67,7 @@ class HealthStatus:
     response_time: float
     """Seconds from the question to the answer, or to giving up."""
     status: str
-    """healthy, unhealthy, draining or unreachable."""
+    """healthy, degraded, unhealthy, draining or unreachable."""
     detail: str = ""
     service_version: str | None = None
     store_id: str | None = None

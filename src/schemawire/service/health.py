@@ -15,10 +15,13 @@ PROBE_TIMEOUT = 2.0
 
 async def check_health(backend: Backend) -> HealthReply:
     """Return the state of the service and of everything it needs."""
-    dependencies = (await _probe_store(backend), _dispatcher(backend))
+    needed, announcing = (await _probe_store(backend), _dispatcher(backend)), _announcing(backend)
+    dependencies = (*needed, *announcing)
     backend.figures.note_health({dependency.name: dependency.healthy for dependency in dependencies})
-    status: Literal["healthy", "unhealthy", "draining"] = "healthy"
-    if not all(dependency.healthy for dependency in dependencies):
+    status: Literal["healthy", "degraded", "unhealthy", "draining"] = "healthy"
+    if not all(dependency.healthy for dependency in announcing):
+        status = "degraded"
+    if not all(dependency.healthy for dependency in needed):
         status = "unhealthy"
     if backend.is_draining:
         status = "draining"
@@ -46,5 +49,17 @@ def _select_one(conn: Connection) -> None:
 
 
 def _dispatcher(backend: Backend) -> Dependency:
+    if not backend.dispatcher.is_working:
+        return Dependency(name="operations", healthy=True, detail="left to workers")
     running = backend.dispatcher.is_running
     return Dependency(name="operations", healthy=running, detail="" if running else "no worker is running")
+
+
+def _announcing(backend: Backend) -> tuple[Dependency, ...]:
+    """Return how operations are announced, where that can fail; without it they begin a little later."""
+    name = backend.dispatcher.engine.name
+    if name == "polling":
+        return ()
+    connected = backend.dispatcher.engine.statistics().is_connected
+    detail = "" if connected else "not connected; operations are found by polling"
+    return (Dependency(name=name, healthy=connected, detail=detail),)

@@ -37,13 +37,13 @@ async def serve(settings: ServiceSettings, *, on_ready: Callable[[], None] | Non
     *Cancelled:* the service drains as it does on SIGTERM.
     """
     backend = build_backend(settings)
-    listener = _listen(settings.host, settings.port)
+    listener = listen(settings.host, settings.port)
     try:
         # Not in uvicorn's lifespan: that would turn the reason why a store does not open into an exit code.
         async with backend.running(), traced(build_app(backend), settings) as app:
             await _require_a_key(settings, backend)
             ease_collector()
-            server = _Server(app, backend, on_ready)
+            server = Server(app, backend, on_ready)
             with server.stopped_by_signals():
                 await server.serve(sockets=[listener])
     finally:
@@ -58,7 +58,12 @@ async def _require_a_key(settings: ServiceSettings, backend: Backend) -> None:
         )
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that accepts connections.
+
+    Raises:
+        ConfigurationInvalid: nobody can listen there.
+    """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         # With its protocol named: asyncio switches Nagle's algorithm off only then, and on it costs 40 ms a reply.
@@ -74,7 +79,7 @@ def _listen(host: str, port: int) -> socket.socket:
         ) from error
 
 
-class _Server(uvicorn.Server):
+class Server(uvicorn.Server):
     """uvicorn, with a backend that knows when it drains, and without signals raised again after the end."""
 
     def __init__(self, app: ASGIApp, backend: Backend, on_ready: Callable[[], None] | None) -> None:

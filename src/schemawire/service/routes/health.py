@@ -32,5 +32,5 @@ async def live(request: Request) -> Response:
 
 
 def _send(state: HealthReply) -> Response:
-    status = 200 if state.status == "healthy" else 503
+    status = 200 if state.status in ("healthy", "degraded") else 503
     return Response(state.to_json(), status, {"Cache-Control": NO_STORE}, JSON)
