@@ -41,7 +41,7 @@ def migrate(conn: Connection, *, now: float) -> str:
     revision = current_revision(conn)
     if revision != HEAD:
         _refuse_newer(revision)
-        _upgrade(conn)
+        upgrade(conn)
     return _identity(conn, now)
 
 
@@ -53,14 +53,15 @@ def _refuse_newer(revision: str | None) -> None:
         )
 
 
-def _upgrade(conn: Connection) -> None:
+def upgrade(conn: Connection, revision: str = HEAD) -> None:
+    """Take every step up to a revision within the caller's transaction."""
     from alembic import command
     from alembic.config import Config
 
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).with_name("migrations")).replace("%", "%%"))
     config.attributes["connection"] = conn
-    command.upgrade(config, HEAD)
+    command.upgrade(config, revision)
 
 
 def _identity(conn: Connection, now: float) -> str:

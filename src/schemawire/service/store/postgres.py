@@ -218,6 +218,24 @@ class PostgresStore:
         lane = self._require_open().writing
         return await lane.run(lambda: self._write(lane.engine, work))
 
+    async def peek(self, work: Callable[[Connection], T]) -> T:
+        """Run `work` on one snapshot of a store that need not be started; nothing is migrated, made or locked.
+
+        Raises:
+            StoreUnavailable: there is no such database, or it cannot be read.
+        """
+        lane = Lane(
+            "schemawire-pg-peek", partial(self._engine, is_reading=True, size=1), connections=1, max_waiting=1
+        )  # fmt: skip
+        try:
+            return await lane.run(lambda: _transaction(lane.engine, work))
+        except Exception as error:
+            if not faults.is_of_the_database(error):
+                raise
+            raise faults.unavailable(error, f"the database at {self.address} cannot be read") from error
+        finally:
+            await asyncio.shield(asyncio.to_thread(lane.close))
+
     def _require_open(self) -> _Lanes:
         if self._lanes is None:
             raise Closed("the store is not open", fix="Call `start()` first.")

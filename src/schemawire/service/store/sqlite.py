@@ -15,6 +15,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
@@ -156,6 +157,32 @@ class SqliteStore:
         *Cancelled:* a work that has not begun never runs; one that has begun is committed or undone as a whole.
         """
         return await self._require_open().writer.run(work)
+
+    async def peek(self, work: Callable[[Connection], T]) -> T:
+        """Run `work` on one snapshot of a store that need not be started; nothing is migrated, made or locked.
+
+        The connection can neither write nor fold the log back, so it may stand beside a process that does.
+
+        Raises:
+            StoreUnavailable: there is no such file, or it cannot be read.
+        """
+        return await asyncio.to_thread(self._peek, work)
+
+    def _peek(self, work: Callable[[Connection], T]) -> T:
+        address = URL.create(
+            "sqlite+pysqlite", database=f"file:{quote(str(self.path))}", query={"mode": "ro", "uri": "true"}
+        )
+        engine = create_engine(address, hide_parameters=True, connect_args={"timeout": 5.0})
+        event.listen(engine, "connect", lambda raw, _: _tune_reader(raw))
+        try:
+            with engine.connect() as conn:
+                conn.exec_driver_sql("BEGIN")
+                return work(conn)
+        except (SQLAlchemyError, sqlite3.Error) as error:
+            reason = getattr(error, "orig", error)
+            raise StoreUnavailable(f"{str(self.path)!r} cannot be read: {reason}") from error
+        finally:
+            engine.dispose()
 
     def _require_open(self) -> "_OpenFile":
         if self._open is None:

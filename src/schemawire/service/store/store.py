@@ -85,5 +85,12 @@ class Store(Protocol):
         the caller cannot tell which: that is what idempotency keys are for.
         """
 
+    async def peek(self, work: Callable[[Connection], T]) -> T:
+        """Run `work` on one snapshot of a store that need not be started; nothing is migrated, made or locked.
+
+        Raises:
+            StoreUnavailable: there is no such database, or it cannot be read.
+        """
+
     def statistics(self) -> StoreStatistics:
         """Return the counters as they are now."""
