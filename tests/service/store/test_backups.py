@@ -16,9 +16,9 @@ from sqlalchemy import Connection, select, text
 from tests.service.store.samples import create, edit, put, schema_of
 
 from schemawire.service.store import (
+    HEAD,
     IdempotencyScope,
     KeyRecord,
-    HEAD,
     SqliteStore,
     Store,
     StoredReply,
@@ -33,8 +33,8 @@ from schemawire.service.store import (
     read_document,
     store_reply,
 )
-from schemawire.service.store.migrate import upgrade
 from schemawire.service.store.backups import BackupInvalid, StoreNotEmpty, check_backup, restore_backup, write_backup
+from schemawire.service.store.migrate import upgrade
 from schemawire.service.store.tables import elements
 
 if TYPE_CHECKING:
@@ -195,6 +195,7 @@ async def test_a_forged_element_is_found_by_its_digest(store: Store, tmp_path: P
 
 async def test_a_backup_of_an_earlier_release_is_brought_up_to_date(store: Store, tmp_path: Path) -> None:
     """Tables of the first step are restored as they were, and then take every later step."""
+
     def go_back(conn: Connection) -> None:
         metadata.drop_all(conn)
         conn.execute(text("DROP TABLE alembic_version"))
@@ -218,7 +219,7 @@ async def test_a_backup_of_an_earlier_release_is_brought_up_to_date(store: Store
             [1, "k", base64.b64encode(b"\1" * 32).decode(), "n", "[]", None, 1.0, None, None],
         ]
         body = b"".join(json.dumps(line).encode() + b"\n" for line in (header, *rows))
-            return gzip.compress(body + json.dumps({"rows": 2, "sha256": sha256(body).hexdigest()}).encode() + b"\n")
+        return gzip.compress(body + json.dumps({"rows": 2, "sha256": sha256(body).hexdigest()}).encode() + b"\n")
 
     data = await store.read(by_hand)
     fresh = SqliteStore(tmp_path / "fresh.db")
