@@ -19,6 +19,7 @@ COMMANDS = (
     "demo", "dev", "serve", "analyze", "batch", "stream", "export", "health", "metrics", "explain",
     "project list", "project show", "project history", "project diff", "project restore", "project delete",
     "operation submit", "operation status", "operation wait", "operation cancel", "config validate",
+    "project settings", "project check", "project purge", "key create", "key list", "key rotate", "key revoke", "audit",
 )  # fmt: skip
 
 

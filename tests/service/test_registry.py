@@ -186,7 +186,8 @@ async def test_settings_have_a_tag_of_their_own(call: Caller) -> None:
     rehearsed = await call("PATCH", f"{project}/settings?dryRun=true", json={"compatibility": None})
     assert rehearsed.json()["data"]["compatibility"] is None
     assert (await call("GET", f"{project}/settings")).json()["data"]["compatibility"] == "FULL"
-    for bad in ({"compatibility": "SOME"}, {"color": 1}, []):
+    malformed: tuple[object, ...] = ({"compatibility": "SOME"}, {"color": 1}, [])
+    for bad in malformed:
         assert (await call("PATCH", f"{project}/settings", json=bad)).code == "invalid_request"
     assert (await call("GET", f"{new_project()}/settings")).code == "not_found"
 

@@ -24,9 +24,11 @@ app = typer.Typer(
 projects = _group("Look at projects and their history.")
 operations = _group("Work that goes on in the backend after the call has returned.")
 configuration = _group("Check the settings.")
+keys = _group("Make, list, rotate and revoke API keys; for admins.")
 app.add_typer(projects, name="project")
 app.add_typer(operations, name="operation")
 app.add_typer(configuration, name="config")
+app.add_typer(keys, name="key")
 
 
 def _print_version(wanted: bool) -> None:

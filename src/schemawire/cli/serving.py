@@ -78,7 +78,7 @@ def serve(
             fix="Set SCHEMAWIRE_ADMIN_KEY to 32 or more random characters, or try it out with `schemawire dev`.",
         )
     number = settings.port or free_port()
-    url = f"http://{settings.host}:{number}"
+    url = f"{'https' if settings.tls_certificate else 'http'}://{settings.host}:{number}"
 
     def announce() -> None:
         if call.as_json:

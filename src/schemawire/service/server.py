@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import socket
+import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -14,6 +15,7 @@ from schemawire.service.app import build_app, build_backend
 from schemawire.service.backend import DRAIN_TIMEOUT, Backend
 from schemawire.service.collector import ease_collector
 from schemawire.service.store import list_keys
+from schemawire.service.tls import tls_context
 from schemawire.service.tracing import traced
 from schemawire.settings.service import ServiceSettings
 
@@ -30,12 +32,14 @@ async def serve(settings: ServiceSettings, *, on_ready: Callable[[], None] | Non
         on_ready: called once, when requests are accepted.
 
     Raises:
-        ConfigurationInvalid: nobody can listen at that address and port, or there is no key to use the service with.
+        ConfigurationInvalid: nobody can listen at that address and port, there is no key to use the service with, or
+            the TLS files cannot be used.
         StoreLocked: another process has the database open.
         StoreUnavailable: the database cannot be opened.
 
     *Cancelled:* the service drains as it does on SIGTERM.
     """
+    tls = tls_context(settings)
     backend = build_backend(settings)
     listener = listen(settings.host, settings.port)
     try:
@@ -43,7 +47,7 @@ async def serve(settings: ServiceSettings, *, on_ready: Callable[[], None] | Non
         async with backend.running(), traced(build_app(backend), settings) as app:
             await _require_a_key(settings, backend)
             ease_collector()
-            server = Server(app, backend, on_ready)
+            server = Server(app, backend, on_ready, tls=tls)
             with server.stopped_by_signals():
                 await server.serve(sockets=[listener])
     finally:
@@ -82,7 +86,14 @@ def listen(host: str, port: int) -> socket.socket:
 class Server(uvicorn.Server):
     """uvicorn, with a backend that knows when it drains, and without signals raised again after the end."""
 
-    def __init__(self, app: ASGIApp, backend: Backend, on_ready: Callable[[], None] | None) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        backend: Backend,
+        on_ready: Callable[[], None] | None,
+        *,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         config = uvicorn.Config(
             app,
             log_config=None,
@@ -93,6 +104,7 @@ class Server(uvicorn.Server):
             timeout_keep_alive=KEEP_ALIVE,
             timeout_graceful_shutdown=int(DRAIN_TIMEOUT),
             proxy_headers=False,
+            ssl_context_factory=None if tls is None else lambda config, default: tls,
         )
         super().__init__(config)
         self._backend = backend
