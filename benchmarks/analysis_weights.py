@@ -20,15 +20,17 @@ sys.path.insert(0, str(ROOT))
 
 from tests.analysis.scoring import folded  # noqa: E402  # path set above
 
-from schemawire.analysis import weighing  # noqa: E402  # path set above
+from schemawire.analysis import AnalysisOptions, weighing, weighing_pairs  # noqa: E402  # path set above
+from schemawire.analysis.drafting import SchemaDraft  # noqa: E402  # path set above
 from schemawire.analysis.facts import Fact  # noqa: E402  # path set above
 from schemawire.analysis.lexicon import load_lexicon  # noqa: E402  # path set above
 from schemawire.analysis.naming import pascal_case  # noqa: E402  # path set above
 from schemawire.analysis.parser import read_with_parser  # noqa: E402  # path set above
+from schemawire.analysis.selection import select_entities  # noqa: E402  # path set above
 from schemawire.analysis.synonyms import merge_synonyms  # noqa: E402  # path set above
 
 WEIGHTS = ROOT / "src/schemawire/analysis/english/weights.toml"
-FOLDS, PENALTY, ROUNDS, RAREST = 6, 2.0, 30, 4
+FOLDS, PENALTY, ROUNDS, RAREST = 6, 5.0, 30, 4
 
 Row = tuple[int, Mapping[str, float], bool]
 """A candidate: the number of its text, its features, and whether the reference has it."""
@@ -40,6 +42,18 @@ def entity_rows(number: int, case: Mapping[str, Any], facts: Sequence[Fact]) -> 
     found = weighing.entity_features(facts, load_lexicon())
     names = {name: folded(pascal_case(name)) for name in found}
     return [(number, found[name], key in classes) for name, key in names.items() if key not in enums]
+
+
+def pair_rows(number: int, case: Mapping[str, Any], facts: Sequence[Fact]) -> list[Row]:
+    """Return the pairs of entities that the analyser finds in a text as rows."""
+    lexicon = load_lexicon()
+    draft = SchemaDraft(lexicon, AnalysisOptions.literal())
+    select_entities(facts, draft)
+    related = {frozenset((folded(a), folded(b))) for a, b, *_ in case["relationships"]}
+    known = {folded(name) for name in case["classes"]}
+    found = weighing_pairs.pair_features(facts, draft.entities, lexicon)
+    keys = {pair: frozenset(folded(pascal_case(name)) for name in pair) for pair in found}
+    return [(number, found[pair][0], key in related) for pair, key in keys.items() if key <= known]
 
 
 def fit(rows: Sequence[Row], penalty: float) -> dict[str, float]:
@@ -131,6 +145,11 @@ def main() -> None:
     cases = read_cases()
     rows, missed = collect(cases, entity_rows, lambda case: len(case["classes"]))
     tables = {"entity": learn("entity", rows, missed)}
+    if write:
+        WEIGHTS.write_text(written(tables | {"pair": {"bias": 0.0}}), "utf-8")
+        load_lexicon.cache_clear()
+    rows, missed = collect(cases, pair_rows, lambda case: len(case["relationships"]))
+    tables["pair"] = learn("pair", rows, missed)
     if write:
         WEIGHTS.write_text(written(tables), "utf-8")
 

@@ -18,6 +18,7 @@ from schemawire.analysis.naming import camel_case, pascal_case
 from schemawire.analysis.selection import select_entities
 from schemawire.analysis.synonyms import merge_synonyms
 from schemawire.analysis.technical import add_keys, add_reference_fields, add_timestamps, drop_inherited
+from schemawire.analysis.weighing_pairs import weigh_links
 from schemawire.schema.model import DomainSchema
 
 _MAX_EVIDENCE = 5
@@ -35,6 +36,7 @@ def build_draft(facts: Sequence[Fact], lexicon: Lexicon, options: AnalysisOption
     _set_parents(facts, draft)
     add_properties(facts, draft)
     add_relations(facts, draft)
+    weigh_links(facts, draft)
     apply_constraints(facts, draft)
     if options.infer:
         infer_links(draft)
@@ -108,12 +110,21 @@ def _entity(
         document["kind"] = entity.kind
     if entity.parent is not None:
         document["extends"] = draft.entities[entity.parent].name
-    fields = [_field(key, field, entity, text, enums=enums, taken=taken) for key, field in entity.fields.items()]
+    fields = [
+        _field(key, field, entity, draft, text=text, enums=enums, taken=taken) for key, field in entity.fields.items()
+    ]
     return {**document, "fields": fields, "evidence": _evidence(entity.sources, text)}
 
 
 def _field(
-    key: str, field: FieldDraft, entity: EntityDraft, text: str, *, enums: list[dict[str, Any]], taken: set[str]
+    key: str,
+    field: FieldDraft,
+    entity: EntityDraft,
+    draft: SchemaDraft,
+    *,
+    text: str,
+    enums: list[dict[str, Any]],
+    taken: set[str],
 ) -> dict[str, Any]:
     kind: str = "enum" if field.values else field.type
     document: dict[str, Any] = {"name": key, "type": "list" if field.many else kind, "required": field.required}
@@ -122,20 +133,25 @@ def _field(
     elif not field.values:
         document |= field.limits
     if field.values:
-        document["enum"] = _enum(field, entity, text, enums, taken)
+        name = _enum_name(field, entity, draft, taken)
+        document["enum"] = name
+        sources = [field.source] if field.source else []
+        enums.append({"name": name, "values": list(field.values), "evidence": _evidence(sources, text)})
     document |= {name: True for name, is_set in (("unique", field.unique), ("sensitive", field.sensitive)) if is_set}
     if field.source is not None:
         document["evidence"] = _evidence([field.source], text)
     return document | field.extra
 
 
-def _enum(field: FieldDraft, entity: EntityDraft, text: str, enums: list[dict[str, Any]], taken: set[str]) -> str:
-    name = pascal_case([*entity.words, *field.words])
+def _enum_name(field: FieldDraft, entity: EntityDraft, draft: SchemaDraft, taken: set[str]) -> str:
+    """Name an enum after its field: with its owner where the field's name alone tells nothing ("status")."""
+    own = [*entity.words, *field.words]
+    vague = len(field.words) == 1 and draft.lexicon.grammar.is_in(field.words[0], "vague_states")
+    name = pascal_case(own if vague else field.words)
+    name = pascal_case(own) if name in taken else name
     while name in taken:
         name += "Value"
     taken.add(name)
-    sources = [field.source] if field.source else []
-    enums.append({"name": name, "values": list(field.values), "evidence": _evidence(sources, text)})
     return name
 
 

@@ -125,6 +125,21 @@ class MentionFact:
     """Its first word is an adjective."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PathFact:
+    """Two things are named in one sentence; `path` is the way between them in its tree."""
+
+    first: tuple[str, ...]
+    second: tuple[str, ...]
+    path: str
+    source: Source
+    distance: int
+    first_quantity: Quantity | None = None
+    second_quantity: Quantity | None = None
+    idle: bool = False
+    """The verb that joins them says nothing about the data of the domain."""
+
+
 RuleNature = Literal["text", "authorization"]
 
 
@@ -138,7 +153,8 @@ class RuleFact:
     source: Source
 
 
-Fact = MentionFact | RuleFact | EntityFact | PropertyFact | RelationFact | KindFact | ConstraintFact | NameFact
+Statement = EntityFact | PropertyFact | RelationFact | KindFact | ConstraintFact | NameFact | RuleFact
+Fact = Statement | MentionFact | PathFact
 EntityName = tuple[str, ...]
 
 
@@ -152,6 +168,8 @@ def words_of(fact: Fact) -> tuple[EntityName, ...]:
         case RelationFact(source_words=first, target_words=second):
             return first, second
         case KindFact(child=first, parent=second):
+            return first, second
+        case PathFact(first=first, second=second):
             return first, second
         case NameFact() | RuleFact():
             return ()

@@ -95,6 +95,8 @@ class Lexicon:
     verbs: Verbs
     nouns: Nouns
     domains: Domains
+    senses: Mapping[str, frozenset[str]]
+    """What common nouns mean, roughly: persons, events, places, ..."""
     weights: Mapping[str, Mapping[str, float]]
     """What speaks how much for a name being an entity, and for a pair being related."""
 
@@ -111,6 +113,7 @@ def load_lexicon(language: str = "english") -> Lexicon:
         verbs=_read_verbs(_read(language, "verbs")),
         nouns=_read_nouns(_read(language, "nouns")),
         domains=_read_domains(_read(language, "domains")),
+        senses={sense: frozenset(nouns) for sense, nouns in _read(language, "senses").items()},
         weights=_read(language, "weights"),
     )
 

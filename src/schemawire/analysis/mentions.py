@@ -5,10 +5,11 @@ Knows trees; decides nothing.
 
 from collections.abc import Iterator
 
-from schemawire.analysis.facts import MentionFact, Role, Source
+from schemawire.analysis.facts import MentionFact, PathFact, Role, Source
 from schemawire.analysis.parsing import Node, Tree
 from schemawire.analysis.references import References
 from schemawire.analysis.tree_clauses import is_conditional, is_passive
+from schemawire.analysis.tree_paths import read_paths
 
 _ROLES: dict[str, Role] = {
     "nsubj": "subject", "nsubjpass": "undergoer", "dobj": "object", "dative": "object", "attr": "complement",
@@ -19,14 +20,19 @@ _MAX_CLIMB = 10
 _SURE = 0.5
 
 
-def read_mentions(tree: Tree, refer: References) -> Iterator[MentionFact]:
-    """Yield a mention for each noun that names something, and for each pronoun that stands for it."""
+def read_mentions(tree: Tree, refer: References) -> Iterator[MentionFact | PathFact]:
+    """Yield a mention for each noun that names something and each pronoun that stands for it, and the ways between."""
+    named = []
     for node in tree:
-        if node.dep in _PARTS or not (node.is_noun or node.tag == "PRP"):
+        possessive = node.tag == "PRP$"
+        if node.dep in _PARTS or not (node.is_noun or node.tag == "PRP" or possessive):
             continue
-        name = refer.resolve(node)
+        name = refer.possessor(node) if possessive else refer.resolve(node)
         if name is not None:
-            yield _mention(node, name, refer)
+            named.append((node, name))
+            if not possessive:
+                yield _mention(node, name, refer)
+    yield from read_paths(named, refer)
 
 
 def _mention(node: Node, name: tuple[str, ...], refer: References) -> MentionFact:

@@ -3,11 +3,20 @@
 Knows which sentences need a tree and how the two readings join; knows no rule of either.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
+from schemawire.analysis.alternatives import shared_heads
 from schemawire.analysis.context import Context
-from schemawire.analysis.facts import EntityFact, EntityName, Fact, KindFact, PropertyFact, RelationFact
+from schemawire.analysis.facts import (
+    EntityFact,
+    EntityName,
+    Fact,
+    KindFact,
+    MentionFact,
+    PropertyFact,
+    RelationFact,
+)
 from schemawire.analysis.lexicon import Lexicon
 from schemawire.analysis.naming import entity_words
 from schemawire.analysis.parsing import Tree, parse
@@ -73,7 +82,17 @@ def read_with_parser(text: str, lexicon: Lexicon) -> ParsedText:
         else:
             found.extend(reading.facts)
             context.subject = subjects[index] or context.subject
+    found.extend(_kinds_by_name(found))
     return ParsedText(facts=found, sentences=len(trees))
+
+
+def _kinds_by_name(facts: Sequence[Fact]) -> Iterator[Fact]:
+    """Yield what compounds say by their heads: heat sensors and light sensors are kinds of the sensors told of."""
+    mentions = [fact for fact in facts if isinstance(fact, MentionFact)]
+    stated = {(fact.child, fact.parent) for fact in facts if isinstance(fact, KindFact)}
+    for name, (head, source) in shared_heads(mentions).items():
+        if (name, head) not in stated:
+            yield KindFact(child=name, parent=head, source=replace(source, rule="parser:shared-head"))
 
 
 def _parse_twice(sentences: Mapping[int, Sequence[Token]], readings: Sequence[Reading]) -> dict[int, Tree]:

@@ -62,6 +62,10 @@ class References:
             return things[0] if things else before or self.subject
         return self.subject or (self.spoken[-1] if self.spoken else self.context.subject)
 
+    def possessor(self, node: Node) -> EntityName | None:
+        """Return what a possessive pronoun stands for."""
+        return self._antecedent(node.lower)
+
     def owner(self, node: Node) -> EntityName | None:
         """Return whose a noun is: "its name", "the guest's name", "the name of the guest"."""
         for owner in node.kids("poss"):
@@ -71,9 +75,13 @@ class References:
         if node.dep in ("conj", "appos") and node.head.is_noun and not node.kids("det"):
             return self.owner(node.head)  # "its name, species and age"
         for word, _, behind in adjuncts(node):
-            if word == "of" and not self.is_one_name(node, behind[0]):
+            if word == "of" and not self.is_one_name(node, behind[0]) and not self._measures(behind[0]):
                 return self.resolve(behind[0])
         return None
+
+    def _measures(self, of: Node) -> bool:
+        """Return whether what is behind an "of" says how long something is: "a code of six digits"."""
+        return self.context.lexicon.grammar.is_in(of.lower, "measures") and bool(of.kids("nummod"))
 
     def is_one_name(self, node: Node, of: Node) -> bool:
         """Return whether a noun and what is behind its "of" are one name: "date of birth"."""

@@ -4,7 +4,7 @@ Knows facts and how strongly each was stated; knows no field.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from schemawire.analysis.drafting import EntityDraft, SchemaDraft
 from schemawire.analysis.facts import (
@@ -27,8 +27,9 @@ from schemawire.analysis.things import is_field_noun, is_thing
 from schemawire.analysis.weighing import weigh_entities
 
 _ENOUGH = 2
-_LIKELY = 0.45
+_LIKELY = 0.3
 """From here a name in prose is an entity: where a cross-validation over the project's own texts did best."""
+_LIKELY_KIN = 0.1
 _NOTED = frozenset({"heading", "bullet", "definition", "notes", "bracket-definition", "user-story"})
 
 
@@ -48,7 +49,16 @@ def _choose(facts: Sequence[Fact], lexicon: Lexicon) -> set[EntityName]:
     if not any(isinstance(fact, MentionFact) for fact in facts):
         return choose_from_prose(facts, lexicon)
     noted = {fact.words for fact in facts if isinstance(fact, EntityFact) and fact.source.rule in _NOTED}
-    return noted | {name for name, likely in weigh_entities(facts, lexicon).items() if likely >= _LIKELY}
+    likely = weigh_entities(facts, lexicon)
+    chosen = noted | {name for name, value in likely.items() if value >= _LIKELY}
+    return chosen | _kin(facts, chosen, likely)
+
+
+def _kin(facts: Sequence[Fact], chosen: set[EntityName], likely: Mapping[EntityName, float]) -> set[EntityName]:
+    """Return the kinds of what was chosen, and what they are kinds of, where nothing much speaks against them."""
+    pairs = [(fact.child, fact.parent) for fact in facts if isinstance(fact, KindFact)]
+    pairs += [(parent, child) for child, parent in pairs]
+    return {name for name, other in pairs if other in chosen and likely.get(name, 0.0) >= _LIKELY_KIN}
 
 
 def _gather(facts: Iterable[Fact]) -> dict[EntityName, list[Source]]:

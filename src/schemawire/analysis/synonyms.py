@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from schemawire.analysis.attributes import nature_of
 from schemawire.analysis.facts import (
     ConstraintFact,
     EntityFact,
@@ -15,6 +16,7 @@ from schemawire.analysis.facts import (
     KindFact,
     MentionFact,
     NameFact,
+    PathFact,
     PropertyFact,
     RelationFact,
     RuleFact,
@@ -56,10 +58,15 @@ def _find_synonyms(facts: Sequence[Fact], lexicon: Lexicon) -> dict[EntityName, 
 
 
 def _spoken_of(fact: Fact, lexicon: Lexicon) -> tuple[EntityName, ...]:
-    had = isinstance(fact, PropertyFact) and bool(fact.phrase.words) and is_thing(fact, lexicon)
-    return (
-        (*words_of(fact), entity_words(fact.phrase.words)) if had and isinstance(fact, PropertyFact) else words_of(fact)
-    )
+    match fact:
+        case PathFact():
+            return ()
+        case MentionFact(words=words) if nature_of(words, lexicon).known:
+            return ()  # "company name" is no longer way to say name
+        case PropertyFact(phrase=phrase) if phrase.words and is_thing(fact, lexicon):
+            return (*words_of(fact), entity_words(phrase.words))
+        case _:
+            return words_of(fact)
 
 
 def _is_adjective(word: str, lexicon: Lexicon) -> bool:
@@ -88,5 +95,7 @@ def _renamed(fact: Fact, synonyms: Mapping[EntityName, EntityName]) -> Fact:
             return replace(fact, owner=new(fact.owner))
         case RuleFact():
             return replace(fact, about=new(fact.about))
+        case PathFact():
+            return replace(fact, first=new(fact.first), second=new(fact.second))
         case NameFact():
             return fact

@@ -55,8 +55,9 @@ def subjects(verb: Node) -> list[Node]:
     node = verb
     for _ in range(_MAX_CLIMB):
         own = node.kids("nsubj", "nsubjpass")
-        if own and not _is_relative(own[0]):
-            return [other for subject in own for other in conjuncts(subject)]
+        if own and not is_relative(own[0]):
+            doers = [other for subject in own for other in conjuncts(subject)]
+            return _kind_of(node, doers) if node is not verb else doers
         if own or node.dep in ("acl", "relcl"):
             return bearers(node.head) if node.dep in ("acl", "relcl") and node.head.is_noun else []
         if node.dep == "xcomp" and node.head.kids("dobj"):
@@ -67,24 +68,33 @@ def subjects(verb: Node) -> list[Node]:
     return []
 
 
+def _kind_of(be: Node, doers: list[Node]) -> list[Node]:
+    """Return what has a thing that several kinds share: "nurses and doctors are employees and have a number"."""
+    kinds = [thing for thing in be.kids("attr") if thing.is_noun and not thing.kids("det", "poss", "prep")]
+    shared = be.lemma == "be" and len(doers) > 1 and len(kinds) == 1 and not kinds[0].kids("conj")
+    return kinds if shared else doers
+
+
 def bearers(noun: Node) -> list[Node]:
     """Return what has the properties that hang on a noun: of "plants are products with a height" the plants."""
     if noun.dep == "attr" and noun.head.lemma == "be" and not noun.head.kids("expl"):
-        return subjects(noun.head) or [noun]
+        doers = subjects(noun.head)
+        return [noun] if len(doers) > 1 else doers or [noun]
     return [noun]
 
 
-def _is_relative(node: Node) -> bool:
+def is_relative(node: Node) -> bool:
+    """Return whether a word stands for the noun before its clause: which, that, "each of whom"."""
     if node.tag in ("WDT", "WP") or (node.lower == "that" and node.tag != "DT"):
         return True
-    return any(_is_relative(inner) for part in node.kids("prep") for inner in part.kids("pobj"))  # "each of whom"
+    return any(is_relative(inner) for part in node.kids("prep") for inner in part.kids("pobj"))  # "each of whom"
 
 
 def objects(verb: Node) -> list[Node]:
     """Return what a verb is done to, with everything listed with it; the head noun of "that it stores"."""
-    own = [other for thing in verb.kids("dobj", "dative") for other in conjuncts(thing) if not _is_relative(thing)]
+    own = [other for thing in verb.kids("dobj", "dative") for other in conjuncts(thing) if not is_relative(thing)]
     own = [thing for thing in own if (verb.lemma, thing.lower) not in _LIGHT]
-    relative = any(_is_relative(thing) for thing in verb.kids("dobj"))
+    relative = any(is_relative(thing) for thing in verb.kids("dobj"))
     if relative and verb.dep == "relcl" and verb.head.is_noun:
         return [verb.head]
     if not own and verb.dep == "conj" and verb.head.is_verb and verb.index < _first(verb.head):

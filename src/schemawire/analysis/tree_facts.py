@@ -6,14 +6,15 @@ Knows trees and the verbs' groups; knows no schema and no parser.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
+from schemawire.analysis.alternatives import read_alternatives
 from schemawire.analysis.attributes import is_known_field
 from schemawire.analysis.context import Context
 from schemawire.analysis.facts import EntityName, Fact, KindFact, PropertyFact, RelationFact, Source
 from schemawire.analysis.mentions import read_mentions
-from schemawire.analysis.naming import singular
+from schemawire.analysis.naming import entity_words, singular
 from schemawire.analysis.noun_phrases import Mark, Phrase
 from schemawire.analysis.parsing import Node, Tree
-from schemawire.analysis.quantifiers import MANY, ONE, OPTIONAL, SOME, Quantity
+from schemawire.analysis.quantifiers import MANY
 from schemawire.analysis.references import References
 from schemawire.analysis.tree_clauses import (
     adjuncts,
@@ -21,10 +22,13 @@ from schemawire.analysis.tree_clauses import (
     is_conditional,
     is_negated,
     is_passive,
+    is_relative,
     modality,
     objects,
     subjects,
 )
+from schemawire.analysis.tree_counts import agent_count, source_count, target_count
+from schemawire.analysis.tree_lists import listed, owner_behind
 from schemawire.analysis.tree_phrases import Brackets, PhraseReader, conjuncts
 from schemawire.analysis.tree_states import read_states
 from schemawire.schema.model import RelationshipKind
@@ -32,6 +36,8 @@ from schemawire.schema.model import RelationshipKind
 _SURE, _FAIR, _WEAK = 0.85, 0.7, 0.5
 _LINKING = frozenset({"to", "in", "on", "for", "at", "with", "from", "into", "of", "between", "under", "by", "through"})
 _ABOUT = frozenset({"for", "of", "about"})
+_STATING = frozenset({"from", "to", "until"})
+_DOERS = ("er", "or", "ee", "ist", "ant", "ian")
 _EXAMPLES = ("for example", "e.g.", "for instance")
 
 
@@ -42,10 +48,11 @@ class TreeReader:
     context: Context
     phrases: PhraseReader = field(init=False)
     refer: References = field(init=False)
+    tree: Tree = field(init=False, default=())
 
     def read(self, tree: Tree, brackets: Brackets) -> list[Fact]:
         """Return what one sentence says; an example says nothing that lasts."""
-        self.phrases = PhraseReader(self.context.lexicon, brackets)
+        self.phrases, self.tree = PhraseReader(self.context.lexicon, brackets), tree
         opening = " ".join(node.lower for node in tree[:2])
         if opening.startswith(_EXAMPLES):
             return []
@@ -60,6 +67,7 @@ class TreeReader:
                 facts.extend(self._read_verb(node))
             elif node.is_noun:
                 facts.extend(self._read_noun(node))
+        facts.extend(read_alternatives(tree, brackets, self.refer))
         facts.extend(read_mentions(tree, self.refer))
         if self.refer.subject is not None:
             self.context.subject = self.refer.subject
@@ -113,16 +121,29 @@ class TreeReader:
         owners = [name for doer in doers if (name := self.refer.resolve(doer)) is not None]
         owners = owners or [name for noun in fronted if (name := self.refer.resolve(noun)) is not None][:1]
         for owner in owners:
-            for noun in had:
+            for noun in map(self._unwrapped, self._listed(had)):
                 for phrase in self.phrases.read_all(noun):
                     yield self._property(owner, noun, phrase, verb, kind=kind, rule=rule)
+
+    def _listed(self, nouns: Sequence[Node], *, is_subject: bool = False) -> list[Node]:
+        """Return nouns with what word order shows to be listed behind the first, each once."""
+        if not nouns or not nouns[0].is_noun:
+            return list(nouns)
+        return list({n.index: n for n in (*listed(nouns[0], self.tree, is_subject=is_subject), *nouns)}.values())
+
+    def _unwrapped(self, noun: Node) -> Node:
+        """Return what a list or set is of: "a list of certificates" means those."""
+        of = next((nouns for word, _, nouns in adjuncts(noun) if word == "of"), [])
+        wraps = self.context.lexicon.grammar.is_in(noun.lower, "wrappers") and bool(of) and of[0].tag == "NNS"
+        return of[0] if wraps else noun
 
     def _property(
         self, owner: EntityName, noun: Node, phrase: Phrase, verb: Node | None, *, kind: RelationshipKind, rule: str
     ) -> PropertyFact:
         of = next((nouns for word, _, nouns in adjuncts(noun) if word == "of"), [])
-        if noun.lower == "number" and phrase.words == ("number",) and of and of[0].tag == "NNS":
-            phrase = replace(phrase, words=("number", "of", of[0].lower), hint="integer", end=of[0].token.end)
+        if noun.lower == "number" and of and of[0].tag == "NNS":
+            counted = self.phrases.read(of[0]).words
+            phrase = replace(phrase, words=(*phrase.words, "of", *counted), hint="integer", end=of[0].token.end)
         elif of and self.refer.is_one_name(noun, of[0]):
             phrase = replace(phrase, words=(*phrase.words, "of", of[0].lower), end=of[0].token.end)
         per = next((nouns for word, _, nouns in adjuncts(noun) if word == "per"), [])
@@ -183,7 +204,7 @@ class TreeReader:
 
     def _read_description(self, verb: Node, subjects_: Sequence[Node], agents: Sequence[Node]) -> Iterator[Fact]:
         marks: frozenset[Mark] = frozenset({"unique", "required"} if verb.lemma == "identify" else ())
-        phrases = [phrase for noun in agents for phrase in self.phrases.read_all(noun)]
+        phrases = [phrase for noun in self._listed(agents) for phrase in self.phrases.read_all(noun)]
         phrases = [phrase for phrase in phrases if marks or is_known_field(phrase, self.context.lexicon)]
         for owner in filter(None, map(self.refer.resolve, subjects_)):
             for phrase in phrases:
@@ -194,8 +215,13 @@ class TreeReader:
     def _read_recorded(self, verb: Node, stored: Sequence[Node]) -> Iterator[Fact]:
         """What is stored are the fields of what stands behind "of" or "for each"."""
         about = [noun for word, _, nouns in adjuncts(verb) if word in _ABOUT for noun in nouns]
-        last = self.refer.owner(stored[-1]) if stored else None
-        shared = next((name for noun in about if (name := self.refer.resolve(noun)) is not None), last)
+        stored = self._listed(stored, is_subject=is_passive(verb))
+        behind = owner_behind(stored, self.tree) if stored and stored[0].is_noun else None
+        last = next((name for noun in reversed(stored) if (name := self.refer.owner(noun)) is not None), None)
+        if last is None and behind is not None:
+            last = self.refer.resolve(behind)
+        names = (self.refer.resolve(verb.head if is_relative(noun) else noun) for noun in about)
+        shared = next((name for name in names if name is not None), last)
         for noun in stored:
             owner = self.refer.owner(noun) or shared
             for phrase in self.phrases.read_all(noun) if owner is not None else ():
@@ -232,9 +258,10 @@ class TreeReader:
         return bool(articles & {"a", "an"}) or (attribute.tag == "NNS" and not articles)
 
     def _kinds(self, children: Sequence[Node], parent: Node, confidence: float) -> Iterator[Fact]:
-        above = self.refer.resolve(parent)
         for child in children:
-            name = self.refer.resolve(child)
+            above, name = self.refer.resolve(parent), self.refer.resolve(child)
+            if any(word.lower == "some" for word in child.kids("det")):
+                above, name = name, above  # "some guides are translators": those are a kind of guides
             if name is not None and above is not None and name != above:
                 first, last = sorted((child, parent), key=lambda node: node.index)
                 source = Source(first.token.start, last.token.end, "parser:kind-of", confidence)
@@ -261,6 +288,7 @@ class TreeReader:
         idle = self.context.lexicon.verbs.is_in(verb.lemma, "idle")
         done = objects(verb)
         yield from self._fields_given(verb, doers, done)
+        yield from self._fields_stated(verb, doers, done)
         if idle or is_conditional(verb):
             return
         behind = [(word, nouns) for word, _, nouns in adjuncts(verb) if word in _LINKING]
@@ -281,6 +309,20 @@ class TreeReader:
                 if owner is not None and is_known_field(phrase, self.context.lexicon):
                     yield self._property(owner, noun, phrase, verb, kind="association", rule="parser:their")
 
+    def _fields_stated(self, verb: Node, doers: Sequence[Node], done: Sequence[Node]) -> Iterator[Fact]:
+        """Read "a contract fixes the salary and runs from a start date to an end date": its fields."""
+        behind = [noun for word, _, nouns in adjuncts(verb) if word in _STATING for noun in nouns]
+        lexicon = self.context.lexicon
+        for owner in filter(None, map(self.refer.resolve, doers)):
+            if owner[-1] in lexicon.nouns.people or owner[-1].endswith(_DOERS):
+                continue
+            for noun in self._listed([thing for thing in done if thing.is_noun] or behind):
+                phrase = self.phrases.read(noun)
+                theirs = noun.kids("poss") or any(word == "of" for word, _, _ in adjuncts(noun))
+                known = is_known_field(phrase, lexicon) and entity_words(phrase.words) not in self.context.known
+                if known and not theirs:
+                    yield self._property(owner, noun, phrase, verb, kind="association", rule="parser:states")
+
     def _relate(self, doer: Node, others: Sequence[Node], verb: Node, word: str, rule: str) -> Iterator[Fact]:
         source_words = self.refer.resolve(doer)
         for other in others if source_words is not None else ():
@@ -299,52 +341,9 @@ class TreeReader:
                 source_words=source_words, target_words=target, verb=verb.lemma, particle=word,
                 passive=rule == "parser:passive-preposition",
                 source=Source(first.token.start, last.token.end, rule, confidence),
-                source_quantity=self._agent_count(doer) if by else self._source_count(doer, word),
-                target_quantity=MANY if by else self._target_count(other, verb, doer, word),
+                source_quantity=agent_count(doer, self.phrases) if by else source_count(doer, word, self.phrases),
+                target_quantity=MANY if by else target_count(other, verb, doer, word, self.phrases),
             )  # fmt: skip
-
-    def _source_count(self, doer: Node, word: str) -> Quantity | None:
-        if not doer.is_noun:
-            return MANY if word == "to" else None
-        quantity = self.phrases.read(doer).quantity
-        if quantity is None or quantity.word in (
-            "a",
-            "an",
-            "each",
-            "every",
-            "another",
-            "one",
-            "all",
-            "any",
-            "some",
-            "no",
-        ):
-            return MANY if word == "to" else None
-        return quantity
-
-    def _agent_count(self, agent: Node) -> Quantity | None:
-        """Bare agents are shared out: "tours are led by guides" means one guide each."""
-        quantity = self.phrases.read(agent).quantity if agent.is_noun else None
-        return quantity or ONE
-
-    def _target_count(self, other: Node, verb: Node, doer: Node, word: str) -> Quantity | None:
-        if not other.is_noun:
-            return None
-        phrase, mood = self.phrases.read(other), modality(verb)
-        staying = self.context.lexicon.verbs.is_in(verb.lemma, "staying") and word
-        if staying and phrase.quantity is None and not phrase.determiner:
-            return ONE  # "faults are assigned to technicians": each to one
-        each = any(child.lower in ("each", "every") for child in doer.kids("det"))
-        quantity = phrase.quantity or (MANY if phrase.plural else ONE if phrase.determiner else None)
-        if quantity is None:
-            return None
-        singular = not quantity.is_many and (phrase.determiner in ("a", "an", "the") or phrase.determiner == "")
-        creating = self.context.lexicon.verbs.is_in(verb.lemma, "creating") or mood in ("may", "can")
-        if singular and not word and not each and creating and not is_passive(verb):
-            return MANY  # "a customer places an order": the next day another one
-        if mood in ("may", "can") and quantity.low == 1:
-            return OPTIONAL if quantity.high == 1 else replace(quantity, low=0)
-        return SOME if mood == "must" and quantity == MANY else quantity
 
     def _read_noun(self, noun: Node) -> Iterator[Fact]:
         """Read what hangs on a noun itself: its owner, "with" and "including"."""
@@ -361,7 +360,7 @@ class TreeReader:
                     yield from self._with(name, behind, word)
 
     def _with(self, owner: EntityName, behind: Sequence[Node], word: str) -> Iterator[Fact]:
-        for noun in behind:
+        for noun in self._listed(behind):
             for phrase in self.phrases.read_all(noun):
                 if is_known_field(phrase, self.context.lexicon) or word != "like":
                     yield self._property(owner, noun, phrase, None, kind="association", rule=f"parser:{word}")

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from schemawire.analysis.lexicon import Lexicon
-from schemawire.analysis.naming import is_plural
+from schemawire.analysis.naming import is_plural, singular
 from schemawire.analysis.noun_phrases import Mark, Phrase
 from schemawire.analysis.parsing import Node
 from schemawire.analysis.quantifiers import Quantity, read_quantity
@@ -82,8 +82,9 @@ class PhraseReader:
             return True
         if node.dep != "amod":
             return False
-        field = node.head.lower in self.lexicon.nouns.types  # "rated power" is a field, "registered guests" are guests
-        return grammar.is_in(node.lower, "empty_adjectives") or (node.tag in ("VBN", "VBD") and not field)
+        if is_field_word(node.head.lower, self.lexicon):  # "rated power" is a field, "registered guests" are guests
+            return grammar.is_in(node.lower, "field_fillers") or "-" in node.lower
+        return grammar.is_in(node.lower, "empty_adjectives") or node.tag in ("VBN", "VBD")
 
     def _quantity(self, node: Node) -> Quantity | None:
         """Return how many, read from the words before the noun: "one or more", "at least two", "each"."""
@@ -91,6 +92,11 @@ class PhraseReader:
         words = [part.lower for part in before]
         found = (read_quantity(words[start:], self.lexicon.grammar) for start in range(len(words)))
         return next((reading[0] for reading in found if reading is not None), None)
+
+
+def is_field_word(word: str, lexicon: Lexicon) -> bool:
+    """Return whether a lower-case noun, in the singular or plural, is listed as a field."""
+    return word in lexicon.nouns.types or singular(word) in lexicon.nouns.types
 
 
 def _counting(node: Node) -> Iterator[Node]:

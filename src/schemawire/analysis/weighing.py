@@ -26,6 +26,8 @@ from schemawire.analysis.things import is_field_noun, is_thing
 
 Features = dict[str, float]
 
+_USUAL_CROWD = 30
+"""Names that a text of some 200 words mentions."""
 _OPENING = 120
 """Characters in which the stage is set: who runs the whole, and why."""
 _STAGE = 40
@@ -72,7 +74,13 @@ def entity_features(facts: Sequence[Fact], lexicon: Lexicon) -> dict[EntityName,
     for fact in facts:
         _gather(fact, found, lexicon)
     heads = Counter(name[-1] for name in found if len(name) > 1)
-    return {name: _features(name, evidence, heads, lexicon) for name, evidence in found.items() if name}
+    crowd = math.log(max(len(found), 1) / _USUAL_CROWD)
+    most = max((len(evidence.places) for evidence in found.values()), default=1)
+    features = {name: _features(name, evidence, heads, lexicon) for name, evidence in found.items() if name}
+    for name, own in features.items():
+        count = len(found[name].places)
+        own |= {"crowd": crowd, "share": count / max(most, 1), "once-in-crowd": crowd * float(count <= 1)}
+    return features
 
 
 def _gather(fact: Fact, found: defaultdict[EntityName, _Evidence], lexicon: Lexicon) -> None:
@@ -138,8 +146,9 @@ def _features(name: EntityName, evidence: _Evidence, heads: Counter[str], lexico
         "things": float(bool(evidence.things)), "others": math.log(1 + len(evidence.others)),
         "had-as-field": float(evidence.had_as_field > 0), "had-as-thing": float(evidence.had_as_thing > 0),
         "child": float(evidence.child > 0), "parent": float(evidence.parent > 0), "part": float(evidence.part > 0),
-        "declared": float(evidence.declared), "unmentioned": float(not evidence.places),
-        "many-fields": float(len(evidence.fields) > 2),
+        "declared": float(evidence.declared),
+        "unmentioned": float(not (evidence.places or evidence.child or evidence.parent)),
+        "many-fields": float(len(evidence.fields) > 2), "three-known": float(len(evidence.known_fields) > 2),
         "opening": float(evidence.first < _OPENING and not evidence.fields),
         "first": float(evidence.first < _STAGE and not evidence.fields),
         **_name_features(name, heads, lexicon),
@@ -155,7 +164,9 @@ def _features(name: EntityName, evidence: _Evidence, heads: Counter[str], lexico
 
 def _name_features(name: EntityName, heads: Counter[str], lexicon: Lexicon) -> Features:
     head, grammar, nouns = name[-1], lexicon.grammar, lexicon.nouns
+    senses = {f"is:{sense}": 1.0 for sense, members in lexicon.senses.items() if head in members}
     return {
+        **senses, "unknown": float(not senses), "alone:unkept": float("is:unkept" in senses and len(senses) == 1),
         "words": float(len(name) - 1), "long": float(len(name) > 2), "field-noun": float(is_field_noun(name, lexicon)),
         "known-tail": float(nature_of(name, lexicon).known), "person": float(head in nouns.people),
         "doer": float(head.endswith(_DOERS)), "abstract": float(head.endswith(_ABSTRACT)),
