@@ -1,12 +1,52 @@
 """Every command there is, in the order of the help page; importing this file joins them to the application."""
 
-from schemawire.cli import administering, configuring, editing, looking, serving, showing, submitting, words, working
+from schemawire.cli import (
+    administering,
+    configuring,
+    editing,
+    looking,
+    serving,
+    showing,
+    submitting,
+    upkeep,
+    words,
+    working,
+)
 from schemawire.cli.app import app
 from schemawire.cli.demo import command as demo
 
 PROGRAM = "schemawire"
-COMMAND_FILES = (demo, serving, working, words, looking, configuring, showing, editing, submitting, administering)
-ORDER = ("demo", "dev", "serve", "worker", "analyze", "batch", "stream", "export", "health", "metrics", "audit", "explain")
+COMMAND_FILES = (
+    demo,
+    serving,
+    working,
+    words,
+    looking,
+    configuring,
+    showing,
+    editing,
+    submitting,
+    administering,
+    upkeep,
+)
+ORDER = (
+    "demo",
+    "dev",
+    "serve",
+    "worker",
+    "analyze",
+    "batch",
+    "stream",
+    "export",
+    "health",
+    "metrics",
+    "audit",
+    "explain",
+    "doctor",
+    "migrate",
+    "backup",
+    "restore",
+)
 """Of the help page: what a newcomer tries first stands first."""
 
 app.registered_commands.sort(key=lambda command: ORDER.index(command.name or ""))
