@@ -18,6 +18,7 @@ ENVIRONMENT = "X-Environment"
 CLIENT = "X-Client"
 
 NDJSON = "application/x-ndjson"
+EVENT_STREAM = "text/event-stream"
 
 _ETAG = re.compile(r'"v(\d{1,18})-([0-9a-f]{64})"')
 

@@ -67,6 +67,8 @@ class SubmitRequest(RequestBody):
     atomic: StrictBool = True
     expected_version: Version | None = None
     message: Note | None = None
+    webhook: Annotated[StrictStr, Field(min_length=1, max_length=2_000)] | None = None
+    """The URL that is told when the work has ended."""
 
 
 class AnalyzeRequest(RequestBody):
@@ -279,3 +281,30 @@ class BatchTrailer(ReplyBody):
     applied: int
     replayed: bool = False
     """Whether the batch was done by an earlier request with the same key, whose results were sent then."""
+
+
+class ChangeSummary(ReplyBody):
+    """Which elements a version wrote, as `kind:key`; `more` says how many further ones there are."""
+
+    added: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    more: int = 0
+
+
+class ChangeEvent(ReplyBody):
+    """One event of a project's change feed."""
+
+    type: Literal["start", "version", "deleted"]
+    """`start` says where the feed begins; `deleted` that the project is gone (a restore brings `version` again)."""
+    project_id: str
+    version: int
+    digest: str
+    parent: str | None = None
+    created_at: str | None = None
+    created_by: str | None = None
+    session_id: str | None = None
+    message: str | None = None
+    element_count: int = 0
+    changes: ChangeSummary | None = None
+    """Null where the version replaced everything, or the schema is too large to tell quickly."""

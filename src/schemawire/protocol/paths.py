@@ -48,6 +48,11 @@ def stream(project_id: str) -> str:
     return f"{project(project_id)}/stream"
 
 
+def events(project_id: str) -> str:
+    """Return the path of a project's live change feed."""
+    return f"{project(project_id)}/events"
+
+
 def submit(project_id: str) -> str:
     """Return the path that takes asynchronous operations."""
     return f"{project(project_id)}/async"
@@ -91,6 +96,11 @@ def operation(operation_id: str) -> str:
 def operation_status(operation_id: str) -> str:
     """Return the path of an asynchronous operation's status."""
     return f"{operation(operation_id)}/status"
+
+
+def operation_events(operation_id: str) -> str:
+    """Return the path of the events of an asynchronous operation."""
+    return f"{operation(operation_id)}/events"
 
 
 def pattern(path: str) -> str:

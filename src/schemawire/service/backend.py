@@ -4,11 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from schemawire.analysis import Analyser
 from schemawire.service.admission import Gate, KeyRates
 from schemawire.service.auditing import AuditTrail
 from schemawire.service.dispatch import Dispatcher
+from schemawire.service.feeds import ChangeFeeds
 from schemawire.service.figures import FigureOptions, Figures
 from schemawire.service.keyring import KeyRing
 from schemawire.service.logs import log
@@ -18,9 +20,20 @@ from schemawire.service.store.records import IdempotencyScope
 from schemawire.service.store.refusals import StoreError
 from schemawire.service.store.store import Store
 from schemawire.service.terms import Terms
+from schemawire.service.webhook_policy import WebhookPolicy
 
 DRAIN_TIMEOUT = 10.0
 """Seconds that running work gets to finish when the service stops; an operation left over is resumed at the start."""
+
+
+class Companion(Protocol):
+    """Something that runs from when the store is open until it closes."""
+
+    async def start(self) -> None:
+        """Begin."""
+
+    async def stop(self) -> None:
+        """End; harmless when it never began."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -36,8 +49,12 @@ class Backend:
     gate: Gate = field(default_factory=lambda: Gate(concurrency=0, queue_delay=1.0))
     trail: AuditTrail = field(default_factory=AuditTrail)
     recorder: Recorder = field(default_factory=Recorder)
+    webhooks: WebhookPolicy = field(default_factory=WebhookPolicy)
+    companions: list[Companion] = field(default_factory=list)
+    """What runs beside the dispatcher in a process that carries operations out."""
     figure_options: FigureOptions = field(default_factory=FigureOptions)
     figures: Figures = field(init=False)
+    feeds: ChangeFeeds = field(init=False)
     claimed: set[IdempotencyScope] = field(default_factory=set)
     """Idempotency keys of the writes that run now."""
     arriving: set[tuple[str, ...]] = field(default_factory=set)
@@ -51,6 +68,7 @@ class Backend:
 
     def __post_init__(self) -> None:
         self.figures = Figures(self.recorder, self.figure_options)
+        self.feeds = ChangeFeeds(self.store)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -71,6 +89,8 @@ class Backend:
         ]
         try:
             await self.dispatcher.start()
+            for companion in self.companions:
+                await companion.start()
             self.is_started = True
             log.info("service started", storeId=self.store.store_id)
             try:
@@ -78,11 +98,14 @@ class Backend:
                     yield
             finally:
                 self.is_draining = True
+                for companion in reversed(self.companions):
+                    await companion.stop()
                 await self.dispatcher.stop(DRAIN_TIMEOUT)
         finally:
             for task in tending:
                 task.cancel()
             await asyncio.wait(tending)
+            await self.feeds.aclose()
             with suppress(StoreError):
                 await self.trail.flush(self.store)
             await self.store.close()

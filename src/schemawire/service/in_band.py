@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
+from schemawire.framing import encode_sse
 from schemawire.protocol.messages import StreamError
 from schemawire.service.logs import log
 from schemawire.service.refusals import internal_error, refusal_of
@@ -37,3 +38,13 @@ def error_frame(error: Exception, request_id: str) -> bytes:
         refusal = internal_error()
     problem = refusal.to_problem().model_copy(update={"request_id": request_id})
     return StreamError(problem=json.loads(problem.to_json())).to_json()
+
+
+async def with_error_event(chunks: AsyncGenerator[bytes, None], request_id: str) -> AsyncGenerator[bytes, None]:
+    """Yield server-sent events, and one named `error` if producing them fails; the reader may reconnect."""
+    try:
+        async with aclosing(chunks):
+            async for chunk in chunks:
+                yield chunk
+    except Exception as error:
+        yield encode_sse(error_frame(error, request_id).decode(), event="error")

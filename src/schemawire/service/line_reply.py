@@ -7,6 +7,8 @@ from contextlib import aclosing
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
+from schemawire.framing import encode_sse_comment
+from schemawire.protocol.headers import EVENT_STREAM
 from schemawire.service.logs import log
 
 ABORT = "schemawire.abort"
@@ -93,6 +95,12 @@ class LineReply(Response):
     async def _send(self, send: Send, message: Message) -> None:
         async with asyncio.timeout(self._send_timeout):
             await send(message)
+
+
+def event_reply(chunks: AsyncGenerator[bytes, None]) -> LineReply:
+    """Return a reply of server-sent events, which no proxy on the way should hold back."""
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return LineReply(chunks, media_type=EVENT_STREAM, headers=headers, heartbeat=encode_sse_comment("still here"))
 
 
 def _body(chunk: bytes) -> Message:
