@@ -12,7 +12,7 @@ from schemawire.analysis.drafting import LinkDraft, SchemaDraft
 from schemawire.analysis.facts import EntityName, Fact, KindFact, PathFact, PropertyFact, RelationFact
 from schemawire.analysis.lexicon import Lexicon
 from schemawire.analysis.naming import entity_words
-from schemawire.analysis.quantifiers import MANY, ONE, Quantity
+from schemawire.analysis.quantifiers import MANY, ONE
 from schemawire.analysis.weighing import Features, likelihood
 
 Pair = tuple[EntityName, EntityName]
@@ -120,7 +120,7 @@ def weigh_links(facts: Sequence[Fact], draft: SchemaDraft) -> None:
     linked |= {pair_of(name, entity.parent) for name, entity in draft.entities.items() if entity.parent}
     for pair, (_, best) in weighed.items():
         if pair not in linked and likely[pair] >= _LIKELY and best is not None:
-            draft.links.append(_linked(best))
+            draft.links.append(_linked(best, draft.lexicon))
 
 
 def _is_kept(link: LinkDraft, likely: dict[Pair, float]) -> bool:
@@ -129,14 +129,25 @@ def _is_kept(link: LinkDraft, likely: dict[Pair, float]) -> bool:
     return likely.get(pair_of(link.source, link.target), 1.0) >= _LIKELY
 
 
-def _linked(fact: PathFact) -> LinkDraft:
-    """Return a link for what a sentence names together: what depends on the other is the target."""
+def _linked(fact: PathFact, lexicon: Lexicon) -> LinkDraft:
+    """Return a link for what a sentence names together: what depends on the other is the target, and many."""
     left, _, right = fact.path.partition("|")
-    swapped = not left and right.split(" ")[0] in ("of", "'s")  # "the pages of a book": the book has pages
-    ends: list[tuple[EntityName, Quantity | None]]
     ends = [(fact.first, fact.first_quantity), (fact.second, fact.second_quantity)]
-    (source, _many), (target, quantity) = ends[::-1] if swapped else ends
+    many = [quantity is not None and quantity.is_many for _, quantity in ends]
+    behind = right.split(" ")[0]
+    if not left and behind in ("of", "'s") and many[0]:
+        (source, _), (target, quantity) = ends[::-1]  # "the pages of a book": the book has pages
+    elif behind.islower() and behind != "x" and not many[1]:
+        (source, _), (target, quantity) = ends[::-1]  # "a report on an incident", "it is held at a site"
+    elif _is_person(fact.second, lexicon) and not _is_person(fact.first, lexicon):
+        (source, _), (target, quantity) = ends[::-1]
+    else:
+        (source, _), (target, quantity) = ends
     return LinkDraft(
-        source=source, target=target, verb="have", evidence=[fact.source], target_quantity=quantity or MANY,
-        source_quantity=ONE if swapped else None,
+        source=source, target=target, verb="have", evidence=[fact.source], source_quantity=MANY if all(many) else ONE,
+        target_quantity=quantity if quantity is not None and quantity.is_many else MANY,
     )  # fmt: skip
+
+
+def _is_person(name: EntityName, lexicon: Lexicon) -> bool:
+    return name[-1] in lexicon.nouns.people or name[-1] in lexicon.senses["persons"]
