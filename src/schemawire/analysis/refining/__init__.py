@@ -1,0 +1,1 @@
+"""Sentences about an existing schema to operations on it; stores nothing and changes nothing by itself."""
