@@ -61,6 +61,9 @@ def serve(
     host: Annotated[str | None, typer.Option("--host", metavar="ADDRESS", help="[SCHEMAWIRE_HOST]")] = None,
     port: Port = None,
     database: Database = None,
+    workers: Annotated[
+        int, typer.Option("--workers", min=1, max=64, metavar="N", help="Processes; more than one on PostgreSQL alone.")
+    ] = 1,
 ) -> None:
     """Run the service with the settings of the environment.
 
@@ -87,6 +90,11 @@ def serve(
             call.screen.line(f"schemawire is ready at {url}")
 
     log_to_stream()
+    if workers > 1:
+        from schemawire.service.processes import serve_with_processes
+
+        serve_with_processes(settings.replace(port=number), workers, on_ready=announce)
+        return
     _run_to_the_end(run(settings.replace(port=number), on_ready=announce))
 
 

@@ -24,12 +24,15 @@ KEEP_ALIVE = 75
 BACKLOG = 2_048
 
 
-async def serve(settings: ServiceSettings, *, on_ready: Callable[[], None] | None = None) -> None:
+async def serve(
+    settings: ServiceSettings, *, on_ready: Callable[[], None] | None = None, listener: socket.socket | None = None
+) -> None:
     """Serve until SIGTERM or SIGINT, then finish what runs and return.
 
     Args:
         settings: where to listen and what to work with.
         on_ready: called once, when requests are accepted.
+        listener: a socket that listens already, perhaps for other processes too; it is left open.
 
     Raises:
         ConfigurationInvalid: nobody can listen at that address and port, there is no key to use the service with, or
@@ -41,7 +44,7 @@ async def serve(settings: ServiceSettings, *, on_ready: Callable[[], None] | Non
     """
     tls = tls_context(settings)
     backend = build_backend(settings)
-    listener = listen(settings.host, settings.port)
+    accepting = listen(settings.host, settings.port) if listener is None else listener
     try:
         # Not in uvicorn's lifespan: that would turn the reason why a store does not open into an exit code.
         async with backend.running(), traced(build_app(backend), settings) as app:
@@ -49,9 +52,10 @@ async def serve(settings: ServiceSettings, *, on_ready: Callable[[], None] | Non
             ease_collector()
             server = Server(app, backend, on_ready, tls=tls)
             with server.stopped_by_signals():
-                await server.serve(sockets=[listener])
+                await server.serve(sockets=[accepting])
     finally:
-        listener.close()
+        if listener is None:
+            accepting.close()
 
 
 async def _require_a_key(settings: ServiceSettings, backend: Backend) -> None:
