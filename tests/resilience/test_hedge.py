@@ -356,6 +356,40 @@ def test_cancellation_and_win_in_the_same_tick_end_cancelled() -> None:
     assert report.cancelled >= 4
 
 
+class Opening:
+    """Calls that open something in the very tick in which others do, and take a moment to close it."""
+
+    def __init__(self) -> None:
+        self.open: set[object] = set()
+        self.calls = 0
+        self.hedge = Hedge(HedgeConfig(delay=1.0, max_hedges=2), discard=self.close)
+
+    async def __call__(self) -> object:
+        self.calls += 1
+        await asyncio.sleep(4.0 - self.calls)
+        opened = object()
+        self.open.add(opened)
+        return opened
+
+    async def close(self, opened: object) -> None:
+        self.open.remove(opened)
+        await asyncio.sleep(0.1)
+
+
+def test_what_a_loser_has_opened_is_closed_whenever_the_caller_leaves() -> None:
+    """Even if the caller is cancelled while it waits for the losers' end, none of their results stays open."""
+
+    async def scenario(subject: Opening) -> None:
+        opened = await subject.hedge(subject)
+        await subject.close(opened)
+
+    def check(subject: Opening) -> None:
+        assert subject.open == set()
+        assert subject.hedge.statistics().in_flight == 0
+
+    assert cancel_at_every_await(Opening, scenario, check=check).cancelled >= 5
+
+
 @pytest.mark.parametrize(
     ("wrong", "field"),
     [

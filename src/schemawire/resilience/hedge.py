@@ -3,6 +3,7 @@
 import asyncio
 import inspect
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -226,3 +227,15 @@ class Hedge(Standalone):
             closing = self._discard(result)
             if inspect.isawaitable(closing):
                 await closing
+
+    def discard_later(self, result: Any) -> None:
+        """Close the result of a loser for which nobody can wait any more."""
+        if self._discard is not None:
+            task = asyncio.get_running_loop().create_task(self._discard_quietly(result), name=f"{self.name}-discard")
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
+
+    async def _discard_quietly(self, result: Any) -> None:
+        # How well it closes is of no interest to anybody.
+        with suppress(Exception):
+            await self.discard(result)

@@ -35,6 +35,9 @@ class Referee(Protocol):
     async def discard(self, result: Any) -> None:
         """Close the result of a loser."""
 
+    def discard_later(self, result: Any) -> None:
+        """Close the result of a loser for which nobody can wait any more."""
+
 
 class Watch:
     """One timer for all calls that may become slow, so that a fast one pays for an entry in a dictionary and no more.
@@ -156,11 +159,18 @@ class Race(Generic[R]):
             self.watch.remove(self)
         winner: asyncio.Task[R] | None = None
         try:
-            self._take_back(error)
-            if self.hedges and not self._first_is_good(result, error):
-                winner = await self._first_good_hedge()
-        finally:
-            await self._end_losers(winner)
+            try:
+                self._take_back(error)
+                if self.hedges and not self._first_is_good(result, error):
+                    winner = await self._first_good_hedge()
+            finally:
+                await self._end_losers(winner)
+        except BaseException:
+            if error is None:
+                self._referee.discard_later(result)
+            if winner is not None:
+                self._discard_later(winner)
+            raise
         if winner is not None:
             return await self._adopt_hedge(winner, result, error)
         self._adopt(self.first)
@@ -178,6 +188,7 @@ class Race(Generic[R]):
         for task, twin in self.hedges.items():
             if not task.get_loop().is_closed():
                 task.add_done_callback(partial(_close_loser, twin))
+                task.add_done_callback(self._discard_later)
                 task.cancel()
             elif twin.scope is not None:
                 twin.scope.close(asyncio.CancelledError())
@@ -214,6 +225,7 @@ class Race(Generic[R]):
         return None
 
     async def _end_losers(self, winner: "asyncio.Task[R] | None") -> None:
+        """Cancel every hedge but the winner, wait for their end, and close what they have come to all the same."""
         losers = {task: twin for task, twin in self.hedges.items() if task is not winner}
         if not losers:
             return
@@ -221,10 +233,22 @@ class Race(Generic[R]):
             # Closes the scope even if this very wait is cancelled or runs out of time.
             task.add_done_callback(partial(_close_loser, twin))
             task.cancel()
-        await asyncio.wait(losers, timeout=_CLEAN_UP)
-        for task in losers:
-            if task.done() and not task.cancelled() and task.exception() is None:
-                await self._referee.discard(task.result())
+        left = set(losers)
+        try:
+            await asyncio.wait(losers, timeout=_CLEAN_UP)
+            for task in losers:
+                if task.done():
+                    left.discard(task)
+                    if _has_result(task):
+                        await self._referee.discard(task.result())
+        finally:
+            # A result that nobody closes would hold its connection for ever.
+            for task in left:
+                task.add_done_callback(self._discard_later)
+
+    def _discard_later(self, task: "asyncio.Task[R]") -> None:
+        if _has_result(task):
+            self._referee.discard_later(task.result())
 
     async def _adopt_hedge(self, winner: "asyncio.Task[R]", result: Any, error: BaseException | None) -> R:
         self._referee.note_win()
@@ -232,7 +256,11 @@ class Race(Generic[R]):
         if self.first.scope is not None:
             self.first.scope.close(asyncio.CancelledError())
         if error is None:
-            await self._referee.discard(result)
+            try:
+                await self._referee.discard(result)
+            except BaseException:
+                self._discard_later(winner)
+                raise
         return winner.result()
 
     def _adopt(self, attempt: Context) -> None:
@@ -256,6 +284,10 @@ class Race(Generic[R]):
 
 async def _attempt(inner: Callable[[Context], Any], context: Context) -> Any:
     return await inner(context)
+
+
+def _has_result(task: "asyncio.Task[Any]") -> bool:
+    return not task.cancelled() and task.exception() is None
 
 
 def _close_loser(twin: Context, task: "asyncio.Task[Any]") -> None:
