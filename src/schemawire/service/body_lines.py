@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from schemawire.protocol.headers import NDJSON
 from schemawire.service.refusals import RequestRefused
 
-PORTION_BYTES = 256 * 1024
+PORTION_BYTES = 64 * 1024
 """Lines are handed on once they come to so many bytes."""
 
 

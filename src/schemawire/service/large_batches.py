@@ -50,7 +50,7 @@ _RESULTS_AT_ONCE = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Base:
+class _Origin:
     """What a batch is carried out on."""
 
     entry: VersionEntry | None
@@ -192,15 +192,15 @@ def _check_precondition(conn: Connection, write: WriteRequest, stated: BatchHead
     check_expected(view, expected_version(write, view.head, stated.expected_version))
 
 
-def _base_of(conn: Connection, project_id: str) -> _Base:
+def _base_of(conn: Connection, project_id: str) -> _Origin:
     view = SqlView(conn, project_id)
     if view.head is None:
-        return _Base(entry=None, header=default_header(project_id), counts=(0,) * len(RANK), next_ordinal=STRIDE)
+        return _Origin(entry=None, header=default_header(project_id), counts=(0,) * len(RANK), next_ordinal=STRIDE)
     entry = require_row(conn, project_id, view.head.version)
-    return _Base(entry=entry, header=view.header(), counts=view.head.counts, next_ordinal=view.head.next_ordinal)
+    return _Origin(entry=entry, header=view.header(), counts=view.head.counts, next_ordinal=view.head.next_ordinal)
 
 
-async def _clone(backend: Backend, write: WriteRequest, base: _Base, rows_key: str) -> None:
+async def _clone(backend: Backend, write: WriteRequest, base: _Origin, rows_key: str) -> None:
     if base.entry is None:
         return
     entry, limit = base.entry, staging.ROWS_AT_ONCE
@@ -337,4 +337,3 @@ def _failure(index: int, name: str, error: SchemaInvalid) -> dict[str, Any]:
 
 def _result_line(result: dict[str, Any]) -> bytes:
     return encode({"type": "result", **result}) + b"\n"
-

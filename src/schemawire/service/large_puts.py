@@ -11,8 +11,22 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from schemawire.schema import ELEMENT_KINDS, Change, Changes, DomainSchema, Header, element_digest, kind_of
+from schemawire.errors import SchemaInvalid
+from schemawire.schema import (
+    ELEMENT_KINDS,
+    ELEMENT_TYPES,
+    Change,
+    Changes,
+    DomainSchema,
+    Element,
+    Header,
+    check,
+    element_digest,
+    kind_of,
+    parse_part,
+)
 from schemawire.schema.identity import digest_of
+from schemawire.schema.issues import MAX_ISSUES, Issue, pointer_to, refuse
 from schemawire.service.backend import Backend
 from schemawire.service.once import write_once
 from schemawire.service.replies import Answer
@@ -33,7 +47,7 @@ LARGE = 1_000
 """Elements from which on a schema is stored in portions."""
 FEW = 1_000
 """Changes up to which they are written as such, although the schema is large."""
-_ROWS_PER_THREAD_TURN = 2_000
+_ROWS_PER_THREAD_TURN = 500
 
 
 async def put_schema(backend: Backend, write: WriteRequest, document: dict[str, Any]) -> Answer:
@@ -44,7 +58,7 @@ async def put_schema(backend: Backend, write: WriteRequest, document: dict[str, 
         VersionMoved: a precondition fails.
         IncompatibleChange: the project's compatibility mode forbids it.
     """
-    schema = await in_proportion(write.size_bytes, partial(read_schema_document, document))
+    schema = await in_proportion(write.size_bytes, partial(_read, document))
     if sum(1 for _ in islice(schema.elements(), LARGE)) < LARGE:
         return await store_schema(backend, write, schema)
     plan = await in_background(lambda: _Plan.of(schema))
@@ -57,6 +71,34 @@ async def put_schema(backend: Backend, write: WriteRequest, document: dict[str, 
         except _MovedOn:
             continue
     return await _replace(backend, write, plan)
+
+
+def _read(document: dict[str, Any]) -> DomainSchema:
+    """Return a schema that obeys every rule; a large one is read part by part.
+
+    Reading it at once would be one step for the interpreter, and nothing else would run for a quarter of a second.
+    """
+    lists = {kind: document.get(name, []) for kind, name in DomainSchema.COLLECTIONS.items()}
+    if any(not isinstance(found, list) for found in lists.values()) or sum(map(len, lists.values())) < LARGE:
+        return read_schema_document(document)
+    names = set(DomainSchema.COLLECTIONS.values())
+    header = parse_part(Header, {key: value for key, value in document.items() if key not in names})
+    parts: list[Element] = []
+    issues: list[Issue] = []
+    for kind, found in lists.items():
+        for position, part in enumerate(found):
+            try:
+                parts.append(
+                    parse_part(ELEMENT_TYPES[kind], part, pointer_to(DomainSchema.COLLECTIONS[kind], position))
+                )
+            except SchemaInvalid as error:
+                issues += [issue for issue in error.issues if isinstance(issue, Issue)]
+            if len(issues) >= MAX_ISSUES:
+                break
+    refuse(issues)
+    schema = DomainSchema.assemble(header, parts)
+    refuse(check(schema))
+    return schema
 
 
 @dataclass(frozen=True, slots=True)
