@@ -12,7 +12,7 @@ from schemawire.analysis.naming import singular, split_words
 from schemawire.analysis.sentences import split_sentences
 
 QUOTED, MENTIONED, RELATED, UNSUPPORTED = 0.9, 0.7, 0.5, 0.2
-"""Confidence in what is quoted, mentioned where its owner is, read out of other words or of another place, or neither."""
+"""Confidence in what is quoted, mentioned where its owner is, read out of other words or another place, or neither."""
 _MAX_QUOTE = 400
 _WORD = re.compile(r"[^\W_]+")
 
