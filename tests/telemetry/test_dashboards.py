@@ -4,27 +4,42 @@ import asyncio
 import json
 import re
 import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
 from urllib.parse import urlencode
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families as parse_text
-from tests.service.caller import Caller
-from tests.telemetry.stores import program, prometheus, running
+from tests.service.caller import BLOG, Caller, new_project
+from tests.telemetry.stores import Store, program, prometheus, running
 
 from schemawire.errors import ConnectFailed
-from schemawire.events import BreakerChanged, CallRefused, EndpointEjected, RetryGivenUp, RetryScheduled
-from schemawire.telemetry import MetricsListener
+from schemawire.events import (
+    BreakerChanged,
+    CallRefused,
+    DiscoveryFailed,
+    EndpointEjected,
+    EndpointHealthChanged,
+    EndpointsChanged,
+    FallbackUsed,
+    FaultInjected,
+    HedgeStarted,
+    RetryGivenUp,
+    RetryScheduled,
+)
+from schemawire.telemetry import OPENMETRICS_TYPE, PROMETHEUS_TYPE, MetricsListener
 from schemawire.testing import Reply, ScriptedWire
 from schemawire.testing.service_process import ServiceProcess
-from schemawire.transport import Client
+from schemawire.transport import CacheConfig, Client
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 RULES = DEPLOY / "prometheus" / "rules.yml"
 DASHBOARDS = sorted((DEPLOY / "grafana").glob("*.json"))
-_NAME = re.compile(r"\b(?:schemawire[a-z0-9_:]*|http_client_[a-z_]+)\b")
+_NAME = re.compile(r"\b(?:schemawire[a-z0-9_:]*|http_(?:client|server)_[a-z_]+)\b")
 
 
 def panels(path: Path) -> list[dict[str, Any]]:
@@ -44,11 +59,11 @@ def recorded() -> set[str]:
     return set(re.findall(r"- record: (\S+)", RULES.read_text("utf-8")))
 
 
-async def client_names() -> set[str]:
-    """Return every name that the client's metrics can have in a query."""
+async def used_client(folder: Path) -> MetricsListener:
+    """Return the metrics of a client to which everything has happened that a dashboard shows."""
     metrics = MetricsListener()
-    wire = ScriptedWire(Reply(status=503), ConnectFailed(), Reply(), Reply())
-    client = Client("http://a.test", wire=wire, listener=metrics)
+    wire = ScriptedWire(Reply(status=503), ConnectFailed(), Reply(), Reply(), then=Reply())
+    client = Client("http://a.test", wire=wire, listener=metrics, cache=CacheConfig())
     metrics.watch("client", client.statistics)
     await client.request("GET", "/x")
     for event in (
@@ -57,26 +72,82 @@ async def client_names() -> set[str]:
         BreakerChanged(name="b", before="closed", after="open", reason="x"),
         CallRefused(name="b", policy="breaker", reason="x"),
         EndpointEjected(name="b", endpoint="http://a", ejected_for=1.0, reason="x"),
+        EndpointHealthChanged(name="b", endpoint="http://a", healthy=False, reason="x"),
+        EndpointsChanged(name="d", added=("http://b",), removed=(), total=2),
+        DiscoveryFailed(name="d", reason="x", kept=2),
+        HedgeStarted(name="h", delay=0.1),
+        FallbackUsed(name="f", error=None),
+        FaultInjected(name="c", kind="latency"),
     ):
         metrics.on_event(event)
-    return {sample.name for sample in metrics.samples()}
+    return metrics
 
 
-async def service_names(service: ServiceProcess) -> set[str]:
-    """Return every name that a running service shows."""
-    async with Caller(service) as call:
-        await call("GET", "/health")
-        text = (await call("GET", "/metrics")).body.decode()
-    return {sample.name for family in parse_text(text) for sample in family.samples}
+@contextmanager
+def shown(metrics: MetricsListener) -> Iterator[int]:
+    """Serve a client's metrics as a program would, and give the port."""
+
+    class Showing(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            wants = "openmetrics" in self.headers.get("Accept", "")
+            text = metrics.openmetrics_text() if wants else metrics.prometheus_text()
+            self.send_response(200)
+            self.send_header("Content-Type", OPENMETRICS_TYPE if wants else PROMETHEUS_TYPE)
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Showing) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield server.server_address[1]
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+async def names_in(store: Store, wanted: set[str]) -> set[str]:
+    """Return which of the names a Prometheus has series of; it scrapes every second."""
+    found: set[str] = set()
+    for _ in range(150):
+        found = set(json.loads(await asyncio.to_thread(store.get, "/api/v1/label/__name__/values"))["data"])
+        if wanted <= found:
+            break
+        await asyncio.sleep(0.1)
+    return found
 
 
 async def test_every_figure_that_is_asked_for_exists(tmp_path: Path) -> None:
-    """No query of a dashboard or rule names a metric that neither client nor service has."""
-    async with ServiceProcess(tmp_path) as service:
-        shown = await client_names() | await service_names(service)
-    asked = {name for text in [*expressions(), *_rule_expressions()] for name in _NAME.findall(text)}
-    assert asked
-    assert not asked - shown - recorded()
+    """A real Prometheus that scrapes the real service and a client has every metric that a panel or rule names."""
+    asked = {name for text in [*expressions(), *_rule_expressions()] for name in _NAME.findall(text)} - recorded()
+    assert len(asked) > 40
+    store = await asyncio.to_thread(prometheus, tmp_path / "store")
+    metrics = await used_client(tmp_path)
+    async with ServiceProcess(tmp_path / "service") as service:
+        with shown(metrics) as port:
+            await asyncio.to_thread(scrape, tmp_path / "store", service, port)
+            with running(store):
+                async with Caller(service) as call:
+                    await call("PUT", new_project(), json=BLOG)
+                found = await names_in(store, asked)
+                rules = json.loads(await asyncio.to_thread(store.get, "/api/v1/rules"))["data"]["groups"]
+    assert not asked - found
+    assert {rule["health"] for group in rules for rule in group["rules"]} <= {"ok", "unknown"}
+
+
+def scrape(folder: Path, service: ServiceProcess, port: int) -> None:
+    """Tell a Prometheus that is not started yet what to scrape, with the key and the rules of a real installation."""
+    job = {"scrape_interval": "1s", "scrape_timeout": "1s"}
+    jobs = [
+        {"job_name": "schemawire", "static_configs": [{"targets": [f"127.0.0.1:{service.port}"]}],
+         "authorization": {"credentials": service.admin_key}, **job},
+        {"job_name": "engine", "static_configs": [{"targets": [f"127.0.0.1:{port}"]}], **job},
+    ]  # fmt: skip
+    # JSON is YAML.
+    (folder / "prometheus.yml").write_text(json.dumps({"scrape_configs": jobs, "rule_files": [str(RULES)]}))
 
 
 def _rule_expressions() -> list[str]:

@@ -72,7 +72,7 @@ class Figures:
         self._judge: Judge | None = None
         self._depths: Depths | None = None
         self._healthy: dict[str, float] = {}
-        self._queue: dict[str, float] = {}
+        self._queue = {"queued": 0.0, "running": 0.0}
         self._meters = {
             "availability": BurnMeter(Objective(name="availability", target=options.availability)),
             "latency": BurnMeter(Objective(name="latency", target=options.latency, threshold=options.slow)),

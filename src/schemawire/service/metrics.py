@@ -15,7 +15,10 @@ from schemawire.telemetry.instruments import SECONDS, AnyFamily, Counter, Exempl
 from schemawire.telemetry.objectives import ObjectiveState
 from schemawire.telemetry.semantics import OTHER_METHOD
 
-_STATES = ("waiting", "active", "is_", "running", "largest", "idle", "pool", "connections", "free", "in_use", "queue")
+_STATES = (
+    "waiting", "active", "is_", "running", "largest", "idle", "pool", "connections", "free", "in_use", "queue",
+    "pending", "series", "used", "engine_connected", "open",
+)  # fmt: skip
 """Beginnings of the names of fields that go up and down; every other whole number only grows."""
 _MAX_SERIES = 500
 

@@ -3,6 +3,7 @@
 from schemawire.events import (
     AttemptFinished,
     BreakerChanged,
+    CacheUsed,
     CallFinished,
     CallRefused,
     DiscoveryFailed,
@@ -30,6 +31,7 @@ _WORDS: dict[type[Event], str] = {
     CallRefused: "call refused",
     HedgeStarted: "hedge started",
     FallbackUsed: "fallback used",
+    CacheUsed: "cache used",
     EndpointEjected: "endpoint ejected",
     EndpointsChanged: "endpoints changed",
     EndpointHealthChanged: "endpoint health changed",
@@ -70,6 +72,8 @@ def _particulars(event: Event) -> _Loose:
         case CallRefused():
             after = _ms(event.retry_after)
             return {"policy": event.policy, "reason": shown(event.reason), "retryAfterMs": after}
+        case CacheUsed():
+            return {"outcome": event.outcome, "ageMs": _ms(event.age)}
         case HedgeStarted():
             return {"delayMs": _ms(event.delay)}
         case FallbackUsed():

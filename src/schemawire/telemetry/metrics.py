@@ -11,9 +11,13 @@ from schemawire.errors import ConfigurationInvalid
 from schemawire.events import (
     AttemptFinished,
     BreakerChanged,
+    CacheUsed,
     CallFinished,
     CallRefused,
+    DiscoveryFailed,
     EndpointEjected,
+    EndpointHealthChanged,
+    EndpointsChanged,
     Event,
     FallbackUsed,
     FaultInjected,
@@ -91,6 +95,11 @@ class MetricsListener(SilentListener):
         self._hedges = self._counter("schemawire_hedges", "Second attempts started beside a slow first.", "name")
         self._fallbacks = self._counter("schemawire_fallbacks", "Answers by a fallback.", "name")
         self._ejections = self._counter("schemawire_endpoint_ejections", "Endpoints left alone.", "endpoint", "reason")
+        self._healthy = self._gauge("schemawire_endpoint_healthy", "1 for an endpoint that answers checks.", "endpoint")
+        self._found = self._gauge("schemawire_discovery_endpoints", "How many endpoints are known.", "name")
+        self._moves = self._counter("schemawire_discovery_changes", "Endpoints that came and went.", "name", "kind")
+        self._lookups = self._counter("schemawire_discovery_failures", "Discoveries that could not be asked.", "name")
+        self._cached = self._counter("schemawire_cache_calls", "Calls that a cache dealt with.", "name", "outcome")
         self._faults = self._counter("schemawire_faults_injected", "Faults made on purpose.", "name", "kind")
 
     def _counter(self, name: str, help_text: str, *labels: str) -> Counter:
@@ -180,8 +189,23 @@ class MetricsListener(SilentListener):
                 self._fallbacks.add((event.name,))
             case EndpointEjected():
                 self._ejections.add((shown_endpoint(event.endpoint), event.reason))
+            case CacheUsed():
+                self._cached.add((event.name, event.outcome))
+            case EndpointHealthChanged() | EndpointsChanged() | DiscoveryFailed():
+                self._endpoints(event)
             case FaultInjected():
                 self._faults.add((event.name, event.kind))
+
+    def _endpoints(self, event: EndpointHealthChanged | EndpointsChanged | DiscoveryFailed) -> None:
+        match event:
+            case EndpointHealthChanged():
+                self._healthy.set((shown_endpoint(event.endpoint),), float(event.healthy))
+            case EndpointsChanged():
+                self._found.set((event.name,), event.total)
+                self._moves.add((event.name, "added"), len(event.added))
+                self._moves.add((event.name, "removed"), len(event.removed))
+            case DiscoveryFailed():
+                self._lookups.add((event.name,))
 
     def _trace_id(self) -> str | None:
         if not self._exemplars:

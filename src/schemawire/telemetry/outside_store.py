@@ -129,7 +129,9 @@ def open_metric_store(
         headers=address.headers,
         name="figures",
     )
-    reader: _Reader = PromqlReader(client, own, has_exact_increase=address.kind == "victoriametrics")
+    reader: _Reader = PromqlReader(
+        client, own, interval=options.interval, has_exact_increase=address.kind == "victoriametrics"
+    )
     if address.database:
         reader = InfluxReader(client, address.database, own)
     return OutsideStore(address.kind, shipper, reader, client, clock)

@@ -10,8 +10,9 @@ from schemawire.telemetry.series import Question, Taken, Track
 from schemawire.transport import Client
 
 _LONGEST_REASON = 200
-_LOOKS = 60
-"""In each step, where growth has to be added up from differences."""
+_LEAST_LOOKS = 2
+_MOST_LOOKS = 50_000
+"""Of one answer at each series, where growth has to be added up from differences."""
 _FUNCTIONS = {Taken.LAST: "last_over_time", Taken.MEAN: "avg_over_time", Taken.HIGHEST: "max_over_time"}
 
 
@@ -21,14 +22,21 @@ class PromqlReader:
     Args:
         client: for the store's base URL.
         matching: labels that every series must have, such as this program's `instance`.
+        interval: seconds between readings.
         has_exact_increase: whether its `increase` is what was counted, as with VictoriaMetrics; Prometheus estimates.
     """
 
     def __init__(
-        self, client: Client, matching: dict[str, str] | None = None, *, has_exact_increase: bool = False
+        self,
+        client: Client,
+        matching: dict[str, str] | None = None,
+        *,
+        interval: float = 10.0,
+        has_exact_increase: bool = False,
     ) -> None:
         self._client = client
         self._matching = matching or {}
+        self._interval = interval
         self._has_exact_increase = has_exact_increase
 
     async def answer(self, question: Question, *, window: float, step: float, end: float) -> list[Track]:
@@ -39,12 +47,12 @@ class PromqlReader:
             Failed: the store cannot be asked.
         """
         seconds, length = require_range(window, step)
-        promql = self._promql(question, length)
+        promql = self._promql(question, seconds, length)
         found = await self.range(promql, window=seconds, step=length, end=end)
         # Functions over time drop the name.
         return [Track(question.metric, track.labels, track.points) for track in found]
 
-    def _promql(self, question: Question, step: int) -> str:
+    def _promql(self, question: Question, window: int, step: int) -> str:
         matchers = [f'{label}=~"{_quoted(pattern)}"' for label, pattern in question.matching.items()]
         matchers += [f'{label}="{_quoted(value)}"' for label, value in self._matching.items()]
         series = f"{question.metric}{{{','.join(matchers)}}}"
@@ -53,10 +61,11 @@ class PromqlReader:
         if self._has_exact_increase:
             return f"increase({series}[{step}s])"
         # A counter that begins again has a zero of its own, so what rises from one look to the next is growth.
-        look = next(each for each in range(max(1, step // _LOOKS), 0, -1) if step % each == 0)
+        look = _look(window, step, self._interval)
         # Half a look shorter than the step, so that its first look is not the last one of the step before: Prometheus 2
         # counts both ends of a range, Prometheus 3 one.
-        return f"sum_over_time(clamp_min({series} - {series} offset {look}s, 0)[{step * 1000 - look * 500}ms:{look}s])"
+        within = f"[{step * 1000 - look // 2}ms:{look}ms]"
+        return f"sum_over_time(clamp_min({series} - {series} offset {look}ms, 0){within})"
 
     async def range(self, promql: str, *, window: float, step: float, end: float) -> list[Track]:
         """Return what an expression was over a window, at whole multiples of the step.
@@ -85,6 +94,17 @@ class PromqlReader:
             reason = str(document.get("error", f"status {response.status}"))[:_LONGEST_REASON]
             raise Failed(f"The metrics store does not answer: {reason}", fix="Look at its log and its address.")
         return _tracks(document)
+
+
+def _look(window: int, step: int, interval: float) -> int:
+    """Return the milliseconds between two looks at a counter, which divide the step.
+
+    Unless there would be far too many, one falls between the zero of a new counter and its first value.
+    """
+    longest = min(interval * 1000, step * 1000 / _LEAST_LOOKS)
+    shortest = window * 1000 / _MOST_LOOKS
+    number = math.ceil(step * 1000 / max(1.0, longest, shortest))
+    return next(step * 1000 // each for each in range(number, step * 1000 + 1) if step * 1000 % each == 0)
 
 
 def _quoted(text: str) -> str:
