@@ -236,11 +236,10 @@ class Race(Generic[R]):
         left = set(losers)
         try:
             await asyncio.wait(losers, timeout=_CLEAN_UP)
-            for task in losers:
-                if task.done():
-                    left.discard(task)
-                    if _has_result(task):
-                        await self._referee.discard(task.result())
+            for task in filter(asyncio.Task.done, losers):
+                left.discard(task)
+                if _has_result(task):
+                    await self._referee.discard(task.result())
         finally:
             # A result that nobody closes would hold its connection for ever.
             for task in left:
