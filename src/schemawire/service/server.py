@@ -4,6 +4,7 @@ import asyncio
 import signal
 import socket
 import ssl
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -22,6 +23,9 @@ from schemawire.settings.service import ServiceSettings
 KEEP_ALIVE = 75
 """Seconds that an idle connection is kept; longer than clients keep theirs, so that it is the client that closes."""
 BACKLOG = 2_048
+SWITCH_INTERVAL = 0.0005
+"""Seconds after which a busy thread lets another one run. While a large body is being read, a small write changes threads
+a dozen times; at Python's own 5 ms each turn, it waited 150 ms instead of 40."""
 
 
 async def serve(
@@ -43,6 +47,7 @@ async def serve(
     *Cancelled:* the service drains as it does on SIGTERM.
     """
     tls = tls_context(settings)
+    sys.setswitchinterval(SWITCH_INTERVAL)
     backend = build_backend(settings)
     accepting = listen(settings.host, settings.port) if listener is None else listener
     try:
