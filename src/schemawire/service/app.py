@@ -24,6 +24,7 @@ from schemawire.service.switchboard import Switchboard
 from schemawire.service.terms import terms_of
 from schemawire.service.tracing import sampled_trace_id, traced_parts
 from schemawire.service.watching import figure_options, watch
+from schemawire.service.webhook_policy import WebhookPolicy
 from schemawire.settings.service import ServiceSettings
 
 
@@ -65,10 +66,38 @@ def build_backend(
         rates=KeyRates(rate=terms.rate, burst=terms.burst),
         gate=Gate(concurrency=terms.concurrency, queue_delay=terms.queue_delay),
         figure_options=figure_options(settings),
+        webhooks=WebhookPolicy.read(
+            secrets=settings.webhook_secrets, hosts=settings.webhook_hosts, allows_private=settings.webhook_private
+        ),
     )
+    if settings.run_operations:
+        add_companions(backend, settings)
     if settings.otlp_endpoint:
         backend.recorder.trace_id = sampled_trace_id
     return watch(backend)
+
+
+def add_companions(backend: Backend, settings: ServiceSettings) -> None:
+    """Let a process that carries operations out send webhooks, and take messages in, as the settings say.
+
+    Raises:
+        ConfigurationInvalid: messages are wanted and there is no broker, or one that nobody knows.
+    """
+    if backend.webhooks.is_on:
+        from schemawire.service.webhooks import WebhookSender
+
+        sender = WebhookSender(backend.store, backend.webhooks)
+        backend.dispatcher.on_end = sender.wake
+        backend.companions.append(sender)
+    if settings.intake_queue:
+        if not settings.broker_url:
+            raise ConfigurationInvalid(
+                "SCHEMAWIRE_INTAKE_QUEUE names a queue, and there is no broker",
+                fix="Set SCHEMAWIRE_BROKER_URL to nats://, amqp:// or redis://.",
+            )
+        from schemawire.service.intake import Intake
+
+        backend.companions.append(Intake(backend, settings.broker_url, settings.intake_queue, name=new_owner()))
 
 
 def open_engine(settings: ServiceSettings, store: Store) -> Engine:

@@ -1,5 +1,7 @@
 """The form in which an operation's status travels: in replies, events and webhooks."""
 
+import json
+
 from schemawire.protocol.messages import OperationStatus
 from schemawire.service.operations import Operation
 from schemawire.service.store.records import timestamp
@@ -20,3 +22,13 @@ def status_record(operation: Operation) -> OperationStatus:
         result=operation.result,
         error=None if operation.error is None else dict(operation.error),
     )
+
+
+def webhook_body(operation: Operation) -> bytes:
+    """Return what is told to the webhook of an operation that has ended."""
+    told = {
+        "type": f"operation.{operation.state.value}",
+        "timestamp": timestamp(operation.updated_at),
+        "data": status_record(operation).model_dump(mode="json", by_alias=True),
+    }
+    return json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode()

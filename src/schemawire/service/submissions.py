@@ -39,7 +39,7 @@ async def submit(backend: Backend, write: WriteRequest, wanted: SubmitRequest) -
     """Take an operation in; it is durable when this returns, and done soon after.
 
     Raises:
-        RequestRefused: it says neither what to apply nor what to analyse, or both.
+        RequestRefused: it says neither what to apply nor what to analyse, or both; or its webhook may not be called.
         SchemaInvalid: an operation of an atomic batch is malformed.
     """
     if (wanted.operations is None) == (wanted.description is None):
@@ -49,6 +49,8 @@ async def submit(backend: Backend, write: WriteRequest, wanted: SubmitRequest) -
     if wanted.operations is not None:
         read = partial(read_batch, wanted.operations, atomic=wanted.atomic)
         await in_proportion(write.size_bytes, read)
+    if wanted.webhook is not None:
+        backend.webhooks.check(wanted.webhook)
     carried: dict[str, str] = {}
     with backend.dispatcher.spans.send("operations", carried):
         return await _taken_in(backend, write, _operation_of(write, wanted, carried))
@@ -77,6 +79,7 @@ def _operation_of(write: WriteRequest, wanted: SubmitRequest, carried: Mapping[s
         session_id=wanted.session_id,
         principal=write.principal,
         idempotency_key=write.key,
+        webhook=wanted.webhook,
         trace=carried or None,
     )
 

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -54,12 +55,15 @@ async def work(
         async with backend.running(), traced(_only_open(build_app(backend)), settings) as app:
             stack.enter_context(_kept(ready_file))
             log.info("worker started", owner=backend.dispatcher.owner, concurrency=settings.operation_concurrency)
-            if listener is None:
-                await _until_signalled(backend, on_ready)
-            else:
-                server = Server(app, backend, on_ready)
-                with server.stopped_by_signals():
-                    await server.serve(sockets=[listener])
+            await (
+                _until_signalled(backend, on_ready) if listener is None else _serve(app, backend, listener, on_ready)
+            )
+
+
+async def _serve(app: ASGIApp, backend: Backend, listener: socket.socket, on_ready: Callable[[], None] | None) -> None:
+    server = Server(app, backend, on_ready)
+    with server.stopped_by_signals():
+        await server.serve(sockets=[listener])
 
 
 async def _until_signalled(backend: Backend, on_ready: Callable[[], None] | None) -> None:

@@ -25,7 +25,7 @@ SHORTEST_KEY = 16
 CompatibilityMode = Literal[
     "NONE", "BACKWARD", "BACKWARD_TRANSITIVE", "FORWARD", "FORWARD_TRANSITIVE", "FULL", "FULL_TRANSITIVE"
 ]  # fmt: skip
-_SECRETS = frozenset({"admin_key"})
+_SECRETS = frozenset({"admin_key", "webhook_secrets"})
 _ADDRESSES = frozenset({"broker_url", "database_url", "metrics_store", "otlp_endpoint"})
 """Values that may hold a password."""
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -82,6 +82,14 @@ class ServiceSettings(BaseSettings):
     """Whether the service carries operations out itself, and does not leave them to `schemawire worker`."""
     broker_url: str = Field("", repr=False, max_length=8192)
     """The broker that announces operations: nats://, amqp:// or redis://; empty: the database alone."""
+    intake_queue: str = Field("", max_length=200, pattern=r"^[A-Za-z0-9._-]*$")
+    """The broker's queue from which other systems' operations are taken in; empty: none is."""
+    webhook_secrets: str = Field("", repr=False, max_length=8192)
+    """What webhooks are signed with, with commas: whsec_ and 24 to 64 random bytes in base64; the newest first."""
+    webhook_hosts: str = Field("", max_length=8192)
+    """Where webhooks may go, with commas: hooks.example.org, *.example.org, http://127.0.0.1:9000; empty: nowhere."""
+    webhook_private: bool = False
+    """Whether webhooks may go to loopback and private addresses."""
     compatibility: CompatibilityMode = "NONE"
     """What the next version of a project may break, where the project has not chosen by itself."""
     rate_limit: float = Field(0.0, ge=0, le=1_000_000)

@@ -71,6 +71,8 @@ class Dispatcher:
         self.owner = new_owner()
         self.engine = engine or Polling()
         self.spans = WorkSpans()
+        self.on_end: Callable[[], None] = lambda: None
+        """Called after each attempt, when its row is settled."""
         self._store = store
         self._execute = execute
         self._options = options or DispatchOptions()
@@ -263,6 +265,7 @@ class Dispatcher:
     def _ended(self, operation_id: str, _: asyncio.Task[None]) -> None:
         del self._executions[operation_id]
         self._wake.set()
+        self.on_end()
 
     async def _work(self, execution: Execution) -> None:
         try:

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, and_, bindparam, case, func, insert, or_, select, update
 
 from schemawire.service.operations import Operation, OperationState, claim, expire, is_claimable
-from schemawire.service.status import status_record
+from schemawire.service.status import webhook_body
 from schemawire.service.store.deliveries import add_delivery
 from schemawire.service.store.locks import wait_for_lock
 from schemawire.service.store.portions import delete_oldest
@@ -106,8 +106,7 @@ def save_operation(conn: Connection, operation: Operation) -> None:
     values = _to_values(operation, _CHANGING)
     conn.execute(_SAVE, {"id": operation.operation_id, **values})
     if operation.state.is_final and operation.webhook is not None:
-        body = status_record(operation).to_json()
-        add_delivery(conn, operation, operation.webhook, body=body, now=operation.updated_at)
+        add_delivery(conn, operation, operation.webhook, body=webhook_body(operation), now=operation.updated_at)
 
 
 def list_operations(
