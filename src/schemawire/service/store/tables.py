@@ -256,3 +256,41 @@ audit = Table(
     Index(None, "at"),
     Index(None, "project_id", "line_id"),
 )
+
+conversations = Table(
+    "conversations",
+    metadata,
+    Column("project_id", _project(), nullable=False),
+    Column("session_id", _ordered(200), nullable=False),
+    Column("talk", Text, nullable=False),
+    Column("turns", Integer, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("updated_at", Double, nullable=False),
+    PrimaryKeyConstraint("project_id", "session_id"),
+    Index(None, "updated_at"),
+)
+
+conversation_turns = Table(
+    "conversation_turns",
+    metadata,
+    Column("project_id", _project(), nullable=False),
+    Column("session_id", _ordered(200), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("said", Text, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("explanation", Text, nullable=False),
+    Column("version", BigInteger),  # that the turn made
+    Column("principal", String(200), nullable=False),
+    Column("created_at", Double, nullable=False),
+    PrimaryKeyConstraint("project_id", "session_id", "number"),
+    Index(None, "created_at"),
+)
+
+undone_versions = Table(
+    "undone_versions",
+    metadata,
+    Column("project_id", _project(), nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("restored", BigInteger, nullable=False),  # whose content it has
+    PrimaryKeyConstraint("project_id", "version"),
+)

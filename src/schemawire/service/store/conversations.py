@@ -1,0 +1,75 @@
+"""Conversations about projects: where each stands, what was said, and which versions were undone.
+
+Everything runs in the caller's transaction. Knows nothing of what a sentence means.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Connection, insert, select, update
+
+from schemawire.service.store.portions import delete_oldest
+from schemawire.service.store.tables import conversation_turns, conversations, undone_versions
+
+RETENTION = 90 * 86_400.0
+"""Seconds for which a conversation that nobody goes on with is kept."""
+
+
+def find_talk(conn: Connection, project_id: str, session_id: str) -> tuple[dict[str, Any], int]:
+    """Return where a conversation stands and how many turns it has had; an empty one if there is none."""
+    row = conn.execute(
+        select(conversations.c.talk, conversations.c.turns).where(
+            conversations.c.project_id == project_id, conversations.c.session_id == session_id
+        )
+    ).one_or_none()
+    return ({}, 0) if row is None else (json.loads(row.talk), row.turns)
+
+
+def add_turn(
+    conn: Connection, project_id: str, session_id: str, turn: Mapping[str, Any], talk: Mapping[str, Any], *, now: float
+) -> int:
+    """Keep what was said and where the conversation stands after it, and return the turn's number, from 1.
+
+    Args:
+        conn: in a write transaction.
+        project_id: the project.
+        session_id: the conversation.
+        turn: `said`, `kind`, `explanation`, `version` and `principal`.
+        talk: the new state.
+        now: the time.
+    """
+    _, turns = find_talk(conn, project_id, session_id)
+    here = {"project_id": project_id, "session_id": session_id}
+    state = {"talk": json.dumps(talk), "turns": turns + 1, "updated_at": now}
+    if turns:
+        mine = (conversations.c.project_id == project_id, conversations.c.session_id == session_id)
+        conn.execute(update(conversations).where(*mine).values(**state))
+    else:
+        conn.execute(insert(conversations).values(**here, **state, created_at=now))
+    conn.execute(insert(conversation_turns).values(**here, **turn, number=turns + 1, created_at=now))
+    return turns + 1
+
+
+def undone_content(conn: Connection, project_id: str, version: int) -> int:
+    """Return the version whose content a version has: itself, unless it undid something."""
+    while True:
+        query = select(undone_versions.c.restored).where(
+            undone_versions.c.project_id == project_id, undone_versions.c.version == version
+        )
+        restored: int | None = conn.execute(query).scalar_one_or_none()
+        if restored is None:
+            return version
+        version = restored
+
+
+def note_undone(conn: Connection, project_id: str, version: int, restored: int) -> None:
+    """Keep which version's content a new version brought back."""
+    conn.execute(insert(undone_versions).values(project_id=project_id, version=version, restored=restored))
+
+
+def sweep_conversations(conn: Connection, *, now: float, keep: float = RETENTION) -> int:
+    """Forget a portion of what nobody has gone on with for `keep` seconds, and return how many rows that were."""
+    before = now - keep
+    turns = delete_oldest(conn, conversation_turns.c.created_at, before=before)
+    return turns + delete_oldest(conn, conversations.c.updated_at, before=before)
