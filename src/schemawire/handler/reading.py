@@ -77,15 +77,26 @@ class Reading:
         """
         return (await self._backend.read(paths.export(project_id, export_format))).response.text()
 
-    async def get_metrics(self) -> dict[str, Any]:
+    async def get_metrics(
+        self, *, window: int | None = None, step: int | None = None, metric: str | None = None
+    ) -> dict[str, Any]:
         """Return the service's metrics, and under `client` those of this handler.
 
-        `metrics["service"]["totalRequests"]` and `["successfulRequests"]` count requests since the service started.
+        `metrics["service"]["totalRequests"]` and `["successfulRequests"]` count requests since the service started;
+        `metrics["history"]["lines"]` holds what they were over time, each line a list of times and values.
+
+        Args:
+            window: seconds of history, an hour if not given; 0 for none.
+            step: seconds of each point; a sixtieth of the window if not given.
+            metric: every series of this metric in place of the usual lines.
 
         Raises:
             BadReply: the reply holds no service metrics.
+            Rejected: window, step or metric make no sense.
         """
-        found = read_object(await self._backend.read(paths.METRICS))
+        wanted = without_none({"window": window, "step": step, "metric": metric})
+        params = {name: str(value) for name, value in wanted.items()}
+        found = read_object(await self._backend.read(paths.METRICS, params))
         metrics: dict[str, Any] = found.get("data", found)
         if not isinstance(metrics.get("service"), dict):
             raise BadReply("The reply holds no service metrics.")

@@ -182,9 +182,11 @@ class SyncDomainSchemaHandler:
         """See `DomainSchemaHandler.health_check`."""
         return self._thread.run(self._handler.health_check())
 
-    def get_metrics(self) -> dict[str, Any]:
+    def get_metrics(
+        self, *, window: int | None = None, step: int | None = None, metric: str | None = None
+    ) -> dict[str, Any]:
         """See `DomainSchemaHandler.get_metrics`."""
-        return self._thread.run(self._handler.get_metrics())
+        return self._thread.run(self._handler.get_metrics(window=window, step=step, metric=metric))
 
     def validate_configuration(self) -> dict[str, Any]:
         """See `DomainSchemaHandler.validate_configuration`."""
