@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from schemawire.errors import ConfigurationInvalid
 from schemawire.settings.findings import ConfigurationIssue, ExplainedSetting
+from schemawire.settings.language_model import LanguageModelFields
 from schemawire.settings.sources import Layer, MergedSource, env_file_layer, environment_layer, merge, toml_layer
 
 PREFIX = "SCHEMAWIRE_"
@@ -25,7 +26,7 @@ SHORTEST_KEY = 16
 CompatibilityMode = Literal[
     "NONE", "BACKWARD", "BACKWARD_TRANSITIVE", "FORWARD", "FORWARD_TRANSITIVE", "FULL", "FULL_TRANSITIVE"
 ]  # fmt: skip
-_SECRETS = frozenset({"admin_key", "webhook_secrets"})
+_SECRETS = frozenset({"admin_key", "webhook_secrets", "llm_api_key"})
 _ADDRESSES = frozenset({"broker_url", "database_url", "metrics_store", "otlp_endpoint"})
 """Values that may hold a password."""
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -46,7 +47,7 @@ def default_database_url() -> str:
     return f"sqlite:///{data_folder() / 'schemas.db'}"
 
 
-class ServiceSettings(BaseSettings):
+class ServiceSettings(LanguageModelFields):
     """Everything about the service that can be set from outside: the field `port` is the variable SCHEMAWIRE_PORT.
 
     Precedence: argument, environment, `.env`, the table `[service]` of `schemawire.toml`, default.
