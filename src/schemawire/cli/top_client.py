@@ -6,7 +6,6 @@ from typing import Any
 
 from schemawire.telemetry.series import parsed_key
 
-
 _BY_URL = ("schemawire_circuitbreaker_state", "schemawire_client_endpoint_pool_waiting")
 
 

@@ -189,8 +189,8 @@ def _changes(frame: Frame) -> RenderableType | None:
 def _table(first: str, *others: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column(first, overflow="ellipsis", no_wrap=True)
-    for name in others:
-        table.add_column(name, justify="right", no_wrap=True)
+    for name in others:  # the first column gives way, so that figures stay whole on a narrow screen
+        table.add_column(name, justify="right", no_wrap=True, min_width=max(len(name), 6))
     return table
 
 
@@ -201,9 +201,10 @@ def _number(value: float) -> str:
 
 
 def _time(seconds: float) -> str:
-    if seconds >= 1:
-        return f"{seconds:.2f} s"
-    return f"{seconds * 1e3:.1f} ms" if seconds >= 1e-3 else f"{seconds * 1e6:.0f} µs"
+    value, unit = (
+        (seconds, "s") if seconds >= 1 else (seconds * 1e3, "ms") if seconds >= 1e-3 else (seconds * 1e6, "µs")
+    )
+    return f"{value:.0f} {unit}" if value >= 10 else f"{value:.1f} {unit}"
 
 
 def _span(seconds: float) -> str:
