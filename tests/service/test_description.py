@@ -9,8 +9,10 @@ import pytest
 from tests.service.caller import Caller
 
 from schemawire.protocol.problems import STATUS_OF_CODE
+from schemawire.service.examples import BLOG
 from schemawire.service.refusals import DEFAULT_FIX, RETRYABLE, RequestRefused
 from schemawire.service.routes import ROUTERS
+from schemawire.testing.service_process import ServiceProcess
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "http-api.md").read_text("utf-8")
 
@@ -63,9 +65,67 @@ async def test_every_route_is_described_with_its_errors(described: dict[str, Any
     for path, methods in described["paths"].items():
         for operation in methods.values():
             errors = {status: entry for status, entry in operation["responses"].items() if int(status) >= 400}
-            assert path.startswith("/health") or errors.keys() >= {"401", "403", "500", "503", "504"}
+            assert path.startswith(("/health", "/docs")) or errors.keys() >= {"401", "403", "500", "503", "504"}
             for entry in errors.values():
                 assert list(entry["content"]) == ["application/problem+json"]
+
+
+def bodies_of(described: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
+    """Every method and path that takes JSON, with the body that is given as an example."""
+    return [
+        (method.upper(), path, content["example"])
+        for path, methods in described["paths"].items()
+        for method, operation in methods.items()
+        for media_type, content in operation.get("requestBody", {}).get("content", {}).items()
+        if media_type == "application/json"
+    ]
+
+
+async def test_every_example_of_a_body_is_accepted(own_service: ServiceProcess) -> None:
+    """What the description shows works as it stands, on a service that has the projects of the examples."""
+    async with Caller(own_service) as call:
+        described = (await call("GET", "/openapi.json")).json()
+        assert (await call("PUT", "blog", json=BLOG)).status == 201
+        made = (await call("POST", "/api/keys", json={"name": "n", "scopes": ["read"]})).json()["data"]["keyId"]
+        bodies = bodies_of(described)
+        bodies.sort(key=lambda entry: (entry[1].endswith("/settings"), entry[1].endswith("/undo")))
+        for method, path, example in bodies:
+            target = path.replace("{projectId}", "blog").replace("{keyId}", made).replace("{format}", "json")
+            reply = await call(method, target, json=example)
+            declared = described["paths"][path][method.lower()]["responses"]
+            assert reply.status < 300, (method, path, reply)
+            assert str(reply.status) in declared
+
+
+async def test_every_success_has_an_example(described: dict[str, Any]) -> None:
+    """Whoever reads the description sees what comes back, not only its type."""
+    missing = [
+        operation["operationId"]
+        for path, methods in described["paths"].items()
+        for operation in methods.values()
+        if not path.startswith(("/health", "/docs", "/metrics", "/openapi.json", "/api/domain-schema/metrics"))
+        for status, response in operation["responses"].items()
+        if status in ("200", "201", "202")
+        and "example" not in response["content"].get("application/json", {"example": 1})
+    ]
+    assert not missing
+
+
+async def test_the_page_loads_nothing_from_elsewhere(call: Caller) -> None:
+    """It is open, guarded by a strict policy, and made of three files; other names are not found."""
+    page = await call("GET", "/docs", anonymous=True)
+    assert (page.status, page.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+    assert "default-src 'none'; script-src 'self'" in page.headers["Content-Security-Policy"]
+    whole = page.body
+    for name in ("docs.js", "docs.css"):
+        reply = await call("GET", f"/docs/{name}", anonymous=True)
+        assert reply.status == 200
+        whole += reply.body
+    assert re.findall(rb"https?://", whole) == []
+    assert b"innerHTML" not in whole
+    assert (await call("GET", "/docs/..%2fdocs.html", anonymous=True)).status == 404
+    assert (await call("GET", "/docs/docs.py", anonymous=True)).code == "not_found"
+    assert (await call("GET", "/docsx", anonymous=True)).code == "unauthenticated"
 
 
 async def test_every_reference_of_the_description_leads_somewhere(described: dict[str, Any]) -> None:

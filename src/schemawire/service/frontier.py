@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from schemawire.protocol import headers as names
-from schemawire.protocol.paths import API_ROOT, HEALTH, PROJECT_ID_FIX
+from schemawire.protocol.paths import API_ROOT, DOCS, HEALTH, PROJECT_ID_FIX
 from schemawire.service.access import ANONYMOUS, Principal
 from schemawire.service.admission import KeyRates
 from schemawire.service.auditing import AuditTrail
@@ -24,6 +24,10 @@ from schemawire.service.replies import send_problem
 
 CONTEXT = "schemawire.context"
 """Where the scope of a request carries its `RequestContext`."""
+
+_OPEN = (HEALTH, DOCS)
+"""Paths that need no key, with everything below them."""
+_BELOW_OPEN = tuple(f"{path}/" for path in _OPEN)
 
 CLIENT_GONE = 499
 """Recorded, never sent: the caller hung up first."""
@@ -115,7 +119,7 @@ class Frontier:
 
     async def _admit(self, scope: Scope, context: RequestContext) -> None:
         path: str = scope["path"]
-        if path == HEALTH or path.startswith(f"{HEALTH}/"):
+        if path.startswith(_OPEN) and (path in _OPEN or path.startswith(_BELOW_OPEN)):
             return
         context.principal = principal = await self._authenticate(context.header("Authorization"))
         state = self._terms.rates.take(principal.name, principal.rate, context.started)

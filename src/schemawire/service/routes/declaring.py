@@ -20,7 +20,7 @@ from schemawire.service.backend import Backend
 from schemawire.service.context import RequestContext
 from schemawire.service.frontier import CONTEXT
 from schemawire.service.refusals import RequestRefused
-from schemawire.service.routes.parameters import Parameter, refuse_unknown
+from schemawire.service.routes.parameters import MAX_VERSION, Parameter, refuse_unknown
 from schemawire.service.routes.turns import in_turn, is_change, priority_of, urgency_of
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -37,6 +37,12 @@ ON_WRITE = (
 )  # fmt: skip
 
 
+_PATH_SCHEMAS: dict[str, dict[str, Any]] = {
+    "projectId": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"},
+    "version": {"type": "integer", "minimum": 1, "maximum": MAX_VERSION},
+    "operationId": {"type": "string", "minLength": 1, "maxLength": 64},
+    "keyId": {"type": "string", "minLength": 1, "maxLength": 64},
+}
 BODY_MODELS: list[type[BaseModel]] = []
 """The models of all bodies that routes take, for the description."""
 
@@ -82,6 +88,7 @@ def route(
     summary: str,
     answers: type[BaseModel],
     status: int = 200,
+    also: Sequence[int] = (),
     media_type: str = "application/json",
     takes: type[BaseModel] | dict[str, Any] | None = None,
     parameters: Sequence[Parameter] = (),
@@ -97,6 +104,7 @@ def route(
         summary: what it does, in one line.
         answers: the model of a success.
         status: the status of a success.
+        also: other statuses of a success, such as 201 where a write may create.
         media_type: the type of a success.
         takes: the model (or JSON schema) of the body, if it takes one.
         parameters: query parameters and headers.
@@ -128,7 +136,7 @@ def route(
             response_class=Response,
             response_model=None,
             status_code=status,
-            responses=_responses(status, answers, _codes(refuses, needs, has_project, takes)),
+            responses=_responses((status, *also), answers, _codes(refuses, needs, has_project, takes)),
             openapi_extra=_extra(path, takes, parameters, media_type),
         )
         return handler
@@ -154,8 +162,12 @@ def _codes(refuses: Sequence[str], needs: Scope | None, has_project: bool, takes
     return sorted(set(codes))
 
 
-def _responses(status: int, answers: type[BaseModel], codes: Sequence[str]) -> dict[int | str, dict[str, Any]]:
-    responses: dict[int | str, dict[str, Any]] = {status: {"model": answers, "description": "Success"}}
+def _responses(
+    statuses: Sequence[int], answers: type[BaseModel], codes: Sequence[str]
+) -> dict[int | str, dict[str, Any]]:
+    responses: dict[int | str, dict[str, Any]] = {
+        status: {"model": answers, "description": "Success"} for status in statuses
+    }
     for code in codes:
         number = STATUS_OF_CODE[code]
         entry = responses.setdefault(number, {"model": Problem, "description": ""})
@@ -166,7 +178,8 @@ def _responses(status: int, answers: type[BaseModel], codes: Sequence[str]) -> d
 def _extra(path: str, takes: object, parameters: Sequence[Parameter], media_type: str) -> dict[str, Any]:
     names = [part[1:-1] for part in path.split("/") if part.startswith("{")]
     described: list[dict[str, Any]] = [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names
+        {"name": name, "in": "path", "required": True, "schema": _PATH_SCHEMAS.get(name, {"type": "string"})}
+        for name in names
     ]
     described += [parameter.describe() for parameter in parameters]
     extra: dict[str, Any] = {"parameters": described, "x-media-type": media_type}

@@ -1,6 +1,7 @@
 """Projects: list, create, read, replace, change, delete and export."""
 
 from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -35,8 +36,8 @@ from schemawire.service.writes import change_project, create_project, delete_who
 router: APIRouter = new_router()
 
 PROJECT = f"{API_ROOT}/{{projectId}}"
-DOCUMENT = {"type": "object", "description": "A domain-schema document."}
-OPERATION = {"type": "object", "required": ["operation"], "properties": {"operation": {"type": "string"}}}
+DOCUMENT = {"$ref": "#/components/schemas/DomainSchema"}
+OPERATION = {"$ref": "#/components/schemas/Operation"}
 DELETED = Parameter(name="deleted", description="`true`: the deleted projects in place of the others.", values=FLAG)
 VERSION = Parameter(name="version", description="Which version; else the newest.", low=1, high=MAX_VERSION)
 AT = Parameter(
@@ -106,7 +107,7 @@ async def read(request: Request) -> Response:
 
 
 @route(
-    router, "PUT", PROJECT, needs="write", summary="Store this schema", answers=Reply, takes=DOCUMENT,
+    router, "PUT", PROJECT, needs="write", summary="Store this schema", answers=Reply, also=(201,), takes=DOCUMENT,
     parameters=ON_PROJECT_WRITE, refuses=ON_WRITE,
 )  # fmt: skip
 async def put(request: Request) -> Response:
@@ -139,9 +140,15 @@ async def delete(request: Request) -> Response:
     return send_answer(await delete_whole_project(backend_of(request), write))
 
 
+class ExportedFile(BaseModel):
+    """A schema in another format; in JSON it is the document."""
+
+    model_config = ConfigDict(extra="allow")
+
+
 @route(
     router, "GET", f"{PROJECT}/export/{{format}}", needs="read", summary="Read the schema in another format",
-    answers=Reply, refuses=("not_implemented",),
+    answers=ExportedFile, refuses=("not_implemented",),
 )  # fmt: skip
 async def export(request: Request) -> Response:
     """The newest version as text in the format asked for."""

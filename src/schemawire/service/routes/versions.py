@@ -79,6 +79,7 @@ async def diff(request: Request) -> Response:
 
 @route(
     router, "POST", f"{PROJECT}/restore", needs="write", summary="Make an old version the newest", answers=Reply,
+    also=(201,),
     takes=RestoreRequest, parameters=(*WRITE_HEADERS, DRY_RUN, OVERRIDE), refuses=ON_WRITE,
 )  # fmt: skip
 async def restore(request: Request) -> Response:
