@@ -25,6 +25,7 @@ class AnalysisOptions:
         add_timestamps: give each entity `created_at` and `updated_at`.
         join_entities: make an entity of a many-to-many relationship that has fields of its own.
         foreign_keys: give the entity at the many side a field that carries the relationship; needs `add_keys`.
+        enums: make an enum of a closed list of values; otherwise a string with a check of its values.
         infer: add usual fields to an entity without any, and usual relationships between entities without any.
         schema_name: the schema's name; otherwise the request's ("a blog system" is `blog`).
         max_length: characters, 1 to 10,000,000; a longer description is refused.
@@ -35,6 +36,7 @@ class AnalysisOptions:
     add_timestamps: bool = True
     join_entities: bool = True
     foreign_keys: bool = True
+    enums: bool = True
     infer: bool = True
     schema_name: str | None = None
     max_length: int = MAX_DESCRIPTION_LENGTH

@@ -14,6 +14,7 @@ from schemawire.analysis.joins import add_join_references, join_through_entities
 from schemawire.analysis.lexicon import Lexicon
 from schemawire.analysis.links import complete_quantities
 from schemawire.analysis.naming import split_words
+from schemawire.analysis.plain_lists import without_enums
 from schemawire.analysis.quantifiers import Quantity
 from schemawire.analysis.technical import add_keys, add_reference_fields, add_timestamps, drop_inherited
 from schemawire.schema.model import DomainSchema, Entity, Enum, Field, Part, Relationship, cardinality_bounds
@@ -38,7 +39,8 @@ def complete(schema: DomainSchema, text: str, lexicon: Lexicon, options: Analysi
     if options.join_entities:
         join_through_entities(draft)
     _add_technical(draft)
-    return _named_as_given(to_schema(draft, text), schema, draft, given)
+    completed = _named_as_given(to_schema(draft, text), schema, draft, given)
+    return completed if options.enums else without_enums(completed)
 
 
 def _add_technical(draft: SchemaDraft) -> None:

@@ -4,7 +4,7 @@ Knows both sides and when to do without the model; knows no wire.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Generic
@@ -111,6 +111,20 @@ class Models:
         """Close every connection."""
         for client in self.clients:
             await client.aclose()
+
+
+def open_models(rows: Iterable[Mapping[str, Any]], limits: Mapping[str, Any]) -> Models | None:
+    """Return the models that plain values name, or `None` if they name none.
+
+    Args:
+        rows: the arguments of `LlmProvider`, one mapping per model.
+        limits: the arguments of `LlmOptions`.
+
+    Raises:
+        ConfigurationInvalid: a value is out of range.
+    """
+    providers = [LlmProvider(**row) for row in rows]
+    return Models(providers, LlmOptions(**limits)) if providers else None
 
 
 class ModelAnalyser:

@@ -14,6 +14,7 @@ from schemawire.analysis.lexicon import load_lexicon
 from schemawire.analysis.parser import read_with_parser
 from schemawire.analysis.parsing import is_installed
 from schemawire.analysis.patterns import read_facts
+from schemawire.analysis.plain_lists import without_enums
 from schemawire.analysis.prose import PROSE_FROM
 from schemawire.errors import ConfigurationInvalid, SchemaInvalid
 from schemawire.schema import Issue
@@ -80,6 +81,8 @@ class OfflineAnalyser:
                 f"Name the things and what they have, {_EXAMPLE}.",
             )
         schema = to_schema(draft, description)
+        if not options.enums:
+            schema = without_enums(schema)
         if self._misses_parser and len(description) >= PROSE_FROM:
             draft.warnings.append(_NO_PARSER)
         return Draft(schema=schema, tier=tier, warnings=tuple(draft.warnings))
