@@ -14,7 +14,7 @@ LONGEST_LINE = 1 << 20
 _STYLES = {"debug": "dim", "info": "default", "warning": "yellow", "error": "red", "critical": "bold red"}
 _HEAD = frozenset({"timestamp", "level", "event"})
 _TRAIL = ("exception", "exc_info", "stack")
-_NAMES = {"request": "requestId", "trace": "traceId", "project": "projectId"}
+_NAMES = {"request": "requestId", "trace": "traceId"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +40,7 @@ class LogFilter:
         level = str(record.get("level", "")).lower()
         if level in LEVELS and LEVELS.index(level) < LEVELS.index(self.level):
             return False
-        if self.project and record.get(_NAMES["project"]) != self.project and self.project not in _route_of(record):
+        if self.project and record.get("projectId") != self.project:
             return False
         for option in ("request", "trace"):
             wanted = getattr(self, option)
@@ -52,10 +52,6 @@ class LogFilter:
     def wants_all(self) -> bool:
         """Whether lines that are no records are wanted too."""
         return not (self.request or self.trace or self.project)
-
-
-def _route_of(record: Mapping[str, Any]) -> tuple[str, ...]:
-    return tuple(str(record.get(name, "")) for name in ("project", "project_id"))
 
 
 def parsed(line: str) -> dict[str, Any] | None:

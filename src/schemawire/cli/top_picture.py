@@ -201,9 +201,8 @@ def _number(value: float) -> str:
 
 
 def _time(seconds: float) -> str:
-    value, unit = (
-        (seconds, "s") if seconds >= 1 else (seconds * 1e3, "ms") if seconds >= 1e-3 else (seconds * 1e6, "µs")
-    )
+    scale, unit = (1e6, "µs") if seconds < 1e-3 else (1e3, "ms") if seconds < 1 else (1, "s")
+    value = seconds * scale
     return f"{value:.0f} {unit}" if value >= 10 else f"{value:.1f} {unit}"
 
 

@@ -165,6 +165,7 @@ class Frontier:
                     "environment": context.label(names.ENVIRONMENT),
                     "client": context.label(names.CLIENT),
                     "attempt": context.label(names.ATTEMPT),
+                    "projectId": scope.get("path_params", {}).get("projectId"),
                     **trace_fields(context.headers),
                 }
             )
