@@ -15,6 +15,7 @@ from schemawire.errors import ConfigurationInvalid
 from schemawire.service.app import build_app, build_backend
 from schemawire.service.backend import DRAIN_TIMEOUT, Backend
 from schemawire.service.collector import ease_collector
+from schemawire.service.http_protocol import cut_overdue, protocol_class
 from schemawire.service.store import list_keys
 from schemawire.service.tls import tls_context
 from schemawire.service.tracing import traced
@@ -24,8 +25,8 @@ KEEP_ALIVE = 75
 """Seconds that an idle connection is kept; longer than clients keep theirs, so that it is the client that closes."""
 BACKLOG = 2_048
 SWITCH_INTERVAL = 0.0005
-"""Seconds after which a busy thread lets another one run. While a large body is being read, a small write changes threads
-a dozen times; at Python's own 5 ms each turn, it waited 150 ms instead of 40."""
+"""Seconds after which a busy thread lets another one run. While a large body is being read, a small write changes
+threads a dozen times; at Python's own 5 ms each turn, it waited 150 ms instead of 40."""
 
 
 async def serve(
@@ -109,6 +110,7 @@ class Server(uvicorn.Server):
             access_log=False,
             server_header=False,
             lifespan="off",
+            http=protocol_class(),
             ws="none",
             timeout_keep_alive=KEEP_ALIVE,
             timeout_graceful_shutdown=int(DRAIN_TIMEOUT),
@@ -118,12 +120,21 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._backend = backend
         self._on_ready = on_ready
+        self._watch: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, then say so."""
         await super().startup(sockets)
+        self._watch = asyncio.create_task(cut_overdue(self.server_state.connections), name="schemawire-connections")
         if self._on_ready is not None:
             self._on_ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Finish what runs; requests that do not come to an end are not waited for."""
+        await super().shutdown(sockets)
+        if self._watch is not None:
+            self._watch.cancel()
+            await asyncio.wait([self._watch])
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -316,4 +316,4 @@ def _tune_writer(raw: Any) -> None:
 def _tune_reader(raw: Any) -> None:
     raw.execute("PRAGMA query_only=ON")
     raw.execute("PRAGMA mmap_size=0")
-    raw.execute("PRAGMA cache_size=-8000")
+    raw.execute("PRAGMA cache_size=-2000")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 from uuid import uuid4
 
-from sqlalchemy import Connection, Table, and_, bindparam, delete, insert, literal, or_, select, update
+from sqlalchemy import Connection, Table, and_, bindparam, delete, insert, literal, select, tuple_, update
 
 from schemawire.schema import Element, Header, element_digest, kind_of, references_of
 from schemawire.service.store.elements import require_row, valid_at
@@ -44,8 +44,8 @@ _PAGE = Prepared(
     select(elements.c.kind_rank, elements.c.key, elements.c.ordinal, elements.c.digest, elements.c.body)
     .where(
         elements.c.project_id == bindparam("p"),
-        elements.c.kind_rank >= bindparam("r"),
-        or_(elements.c.kind_rank > bindparam("r"), elements.c.key > bindparam("k")),
+        # As one comparison of pairs, so that every engine begins to read where the page before ended.
+        tuple_(elements.c.kind_rank, elements.c.key) > tuple_(bindparam("r"), bindparam("k")),
         elements.c.valid_to.is_(None),
     )
     .order_by(elements.c.kind_rank, elements.c.key)
@@ -218,7 +218,7 @@ class StagedView(SqlView):
 
     def __init__(self, conn: Connection, rows_key: str, header: Header, counts: Sequence[int]) -> None:
         super().__init__(conn, rows_key)
-        self._header = header
+        self._staged_header = header
         self._head = ProjectHead(
             project_id=rows_key, name=header.name, version=1, digest="", header=b"", counts=tuple(counts),
             created_at=0.0, updated_at=0.0, next_ordinal=0,
@@ -226,7 +226,7 @@ class StagedView(SqlView):
 
     def header(self) -> Header:
         """Return the schema without its elements."""
-        return self._header
+        return self._staged_header
 
 
 def switch_over(view: SqlView, staged: StagedSchema, note: WriteNote) -> Written:
@@ -324,15 +324,9 @@ def _delete_first(conn: Connection, table: Table, rows_key: str, order: Sequence
 
 def _behind(order: Sequence[Any], place: Sequence[Any]) -> Any:
     """Return the condition for rows behind a place, in an order of columns."""
-    first, *rest = order
-    if not rest:
-        return first > place[0]
-    return and_(first >= place[0], or_(first > place[0], _behind(rest, place[1:])))
+    return tuple_(*order) > tuple_(*place)
 
 
 def _up_to(order: Sequence[Any], place: Sequence[Any]) -> Any:
     """Return the condition for rows up to and including a place, in an order of columns."""
-    first, *rest = order
-    if not rest:
-        return first <= place[0]
-    return and_(first <= place[0], or_(first < place[0], _up_to(rest, place[1:])))
+    return tuple_(*order) <= tuple_(*place)
