@@ -20,7 +20,7 @@ sys.path.insert(0, str(ROOT))
 
 from tests.analysis.scoring import folded  # noqa: E402  # path set above
 
-from schemawire.analysis import AnalysisOptions, weighing, weighing_pairs  # noqa: E402  # path set above
+from schemawire.analysis import AnalysisOptions, weighing, weighing_fields, weighing_pairs  # noqa: E402  # path set above
 from schemawire.analysis.drafting import SchemaDraft  # noqa: E402  # path set above
 from schemawire.analysis.facts import Fact  # noqa: E402  # path set above
 from schemawire.analysis.lexicon import load_lexicon  # noqa: E402  # path set above
@@ -54,6 +54,17 @@ def pair_rows(number: int, case: Mapping[str, Any], facts: Sequence[Fact]) -> li
     found = weighing_pairs.pair_features(facts, draft.entities, lexicon)
     keys = {pair: frozenset(folded(pascal_case(name)) for name in pair) for pair in found}
     return [(number, found[pair][0], key in related) for pair, key in keys.items() if key <= known]
+
+
+def field_rows(number: int, case: Mapping[str, Any], facts: Sequence[Fact]) -> list[Row]:
+    """Return what the analyser finds that entities of the reference have, as rows."""
+    draft = SchemaDraft(load_lexicon(), AnalysisOptions.literal())
+    select_entities(facts, draft)
+    known = {folded(name) for name in case["classes"]}
+    wanted = {(folded(owner), folded(name)) for owner, name, *_ in case["attributes"]}
+    found = weighing_fields.field_features(facts, draft)
+    keys = {owned: (folded(pascal_case(owned[0])), folded(pascal_case(owned[1]))) for owned in found}
+    return [(number, found[owned], key in wanted) for owned, key in keys.items() if key[0] in known]
 
 
 def fit(rows: Sequence[Row], penalty: float) -> dict[str, float]:
@@ -146,8 +157,10 @@ def main() -> None:
     rows, missed = collect(cases, entity_rows, lambda case: len(case["classes"]))
     tables = {"entity": learn("entity", rows, missed)}
     if write:
-        WEIGHTS.write_text(written(tables | {"pair": {"bias": 0.0}}), "utf-8")
+        WEIGHTS.write_text(written(tables | {"field": {"bias": 0.0}, "pair": {"bias": 0.0}}), "utf-8")
         load_lexicon.cache_clear()
+    rows, missed = collect(cases, field_rows, lambda case: len(case["attributes"]))
+    tables["field"] = learn("field", rows, missed)
     rows, missed = collect(cases, pair_rows, lambda case: len(case["relationships"]))
     tables["pair"] = learn("pair", rows, missed)
     if write:

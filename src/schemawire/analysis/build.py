@@ -18,6 +18,7 @@ from schemawire.analysis.naming import camel_case, pascal_case
 from schemawire.analysis.selection import select_entities
 from schemawire.analysis.synonyms import merge_synonyms
 from schemawire.analysis.technical import add_keys, add_reference_fields, add_timestamps, drop_inherited
+from schemawire.analysis.weighing_fields import likely_fields
 from schemawire.analysis.weighing_pairs import weigh_links
 from schemawire.schema.model import DomainSchema
 
@@ -34,7 +35,7 @@ def build_draft(facts: Sequence[Fact], lexicon: Lexicon, options: AnalysisOption
     draft.name_words = next((fact.words for fact in facts if isinstance(fact, NameFact)), ())
     select_entities(facts, draft)
     _set_parents(facts, draft)
-    add_properties(facts, draft)
+    add_properties(likely_fields(facts, draft), draft)
     add_relations(facts, draft)
     weigh_links(facts, draft)
     apply_constraints(facts, draft)

@@ -72,12 +72,21 @@ class References:
             if owner.tag == "PRP$":
                 return self._antecedent(owner.lower)
             return self.resolve(owner)
-        if node.dep in ("conj", "appos") and node.head.is_noun and not node.kids("det"):
+        if node.dep in ("conj", "appos") and node.head.is_noun and self._shares_owner(node):
             return self.owner(node.head)  # "its name, species and age"
         for word, _, behind in adjuncts(node):
             if word == "of" and not self.is_one_name(node, behind[0]) and not self._measures(behind[0]):
                 return self.resolve(behind[0])
+            if word == "for" and self.is_field(node) and behind[0].kids("det"):
+                return self.resolve(behind[0])  # "the fee for a course"
         return None
+
+    def _shares_owner(self, node: Node) -> bool:
+        return not node.kids("det") or (self.is_field(node) and self.is_field(node.head))
+
+    def is_field(self, node: Node) -> bool:
+        """Return whether a noun is known as a field; what is no noun is no thing either."""
+        return not node.is_noun or is_known_field(self.phrases.read(node), self.context.lexicon)
 
     def _measures(self, of: Node) -> bool:
         """Return whether what is behind an "of" says how long something is: "a code of six digits"."""

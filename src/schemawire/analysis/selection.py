@@ -27,7 +27,7 @@ from schemawire.analysis.things import is_field_noun, is_thing
 from schemawire.analysis.weighing import weigh_entities
 
 _ENOUGH = 2
-_LIKELY = 0.3
+_LIKELY = 0.4
 """From here a name in prose is an entity: where a cross-validation over the project's own texts did best."""
 _LIKELY_KIN = 0.1
 _NOTED = frozenset({"heading", "bullet", "definition", "notes", "bracket-definition", "user-story"})

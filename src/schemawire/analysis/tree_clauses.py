@@ -62,7 +62,7 @@ def subjects(verb: Node) -> list[Node]:
             return bearers(node.head) if node.dep in ("acl", "relcl") and node.head.is_noun else []
         if node.dep == "xcomp" and node.head.kids("dobj"):
             return node.head.kids("dobj")  # "allows guests to book": the guests do
-        if node.dep not in ("conj", "xcomp", "advcl", "pcomp", "ccomp", "prep"):
+        if node.dep not in ("conj", "xcomp", "advcl", "pcomp", "ccomp", "prep", "agent"):
             return []
         node = node.head
     return []

@@ -11,7 +11,7 @@ from schemawire.analysis.attributes import is_known_field
 from schemawire.analysis.context import Context
 from schemawire.analysis.facts import EntityName, Fact, KindFact, PropertyFact, RelationFact, Source
 from schemawire.analysis.mentions import read_mentions
-from schemawire.analysis.naming import entity_words, singular
+from schemawire.analysis.naming import entity_words
 from schemawire.analysis.noun_phrases import Mark, Phrase
 from schemawire.analysis.parsing import Node, Tree
 from schemawire.analysis.quantifiers import MANY
@@ -28,6 +28,7 @@ from schemawire.analysis.tree_clauses import (
     subjects,
 )
 from schemawire.analysis.tree_counts import agent_count, source_count, target_count
+from schemawire.analysis.tree_filling import filled_in, is_doer, shared_out, unwrapped
 from schemawire.analysis.tree_lists import listed, owner_behind
 from schemawire.analysis.tree_phrases import Brackets, PhraseReader, conjuncts
 from schemawire.analysis.tree_states import read_states
@@ -37,7 +38,6 @@ _SURE, _FAIR, _WEAK = 0.85, 0.7, 0.5
 _LINKING = frozenset({"to", "in", "on", "for", "at", "with", "from", "into", "of", "between", "under", "by", "through"})
 _ABOUT = frozenset({"for", "of", "about"})
 _STATING = frozenset({"from", "to", "until"})
-_DOERS = ("er", "or", "ee", "ist", "ant", "ian")
 _EXAMPLES = ("for example", "e.g.", "for instance")
 
 
@@ -99,6 +99,11 @@ class TreeReader:
             yield from self._have(verb, doers, parts, "composition", "parser:consists-of")
         elif self._is_recording(verb, doers):
             yield from self._read_recorded(verb, objects(verb))
+        elif verbs.is_in(lemma, "entering") and (filled := filled_in(verb, doers, self.refer)) is not None:
+            entered = [noun for noun in self._listed(objects(verb)) if noun.is_noun and self.refer.is_field(noun)]
+            for noun in entered:
+                phrase = self.phrases.read(noun)
+                yield self._property(filled, noun, phrase, verb, kind="association", rule="parser:enters")
         elif verbs.is_in(lemma, "having"):
             yield from self._have(verb, doers, objects(verb), "association", "parser:has")
         else:
@@ -121,7 +126,7 @@ class TreeReader:
         owners = [name for doer in doers if (name := self.refer.resolve(doer)) is not None]
         owners = owners or [name for noun in fronted if (name := self.refer.resolve(noun)) is not None][:1]
         for owner in owners:
-            for noun in map(self._unwrapped, self._listed(had)):
+            for noun in (unwrapped(item, self.context.lexicon) for item in self._listed(had)):
                 for phrase in self.phrases.read_all(noun):
                     yield self._property(owner, noun, phrase, verb, kind=kind, rule=rule)
 
@@ -130,12 +135,6 @@ class TreeReader:
         if not nouns or not nouns[0].is_noun:
             return list(nouns)
         return list({n.index: n for n in (*listed(nouns[0], self.tree, is_subject=is_subject), *nouns)}.values())
-
-    def _unwrapped(self, noun: Node) -> Node:
-        """Return what a list or set is of: "a list of certificates" means those."""
-        of = next((nouns for word, _, nouns in adjuncts(noun) if word == "of"), [])
-        wraps = self.context.lexicon.grammar.is_in(noun.lower, "wrappers") and bool(of) and of[0].tag == "NNS"
-        return of[0] if wraps else noun
 
     def _property(
         self, owner: EntityName, noun: Node, phrase: Phrase, verb: Node | None, *, kind: RelationshipKind, rule: str
@@ -155,7 +154,7 @@ class TreeReader:
         elif of and (whole := self.refer.resolve(of[0])) is not None and of[0].kids("det") and whole != phrase.words:
             owner = whole  # "the designer specifies the size of the board"
         if phrase.plural and phrase.quantity is None and is_known_field(phrase, self.context.lexicon):
-            phrase = self._shared_out(noun, phrase, of)
+            phrase = shared_out(noun, phrase, of)
         mood = modality(verb) if verb is not None else ""
         first = min(noun.token.start, phrase.start)
         return PropertyFact(
@@ -163,13 +162,6 @@ class TreeReader:
             relational=kind == "composition", optional=mood in ("may", "can", "could", "might"),
             required=mood in ("must", "shall"),
         )  # fmt: skip
-
-    def _shared_out(self, noun: Node, phrase: Phrase, of: Sequence[Node]) -> Phrase:
-        """Read "the names of the guests" and "their names" as one name each."""
-        theirs = any(poss.lower == "their" or poss.tag == "NNS" for poss in noun.kids("poss"))
-        if not theirs and not (of and of[0].tag == "NNS"):
-            return phrase
-        return replace(phrase, words=(*phrase.words[:-1], singular(phrase.words[-1])), plural=False)
 
     def _read_passive(self, verb: Node, undergoers: Sequence[Node]) -> Iterator[Fact]:
         verbs, lemma = self.context.lexicon.verbs, verb.lemma
@@ -314,7 +306,7 @@ class TreeReader:
         behind = [noun for word, _, nouns in adjuncts(verb) if word in _STATING for noun in nouns]
         lexicon = self.context.lexicon
         for owner in filter(None, map(self.refer.resolve, doers)):
-            if owner[-1] in lexicon.nouns.people or owner[-1].endswith(_DOERS):
+            if is_doer(owner, lexicon):
                 continue
             for noun in self._listed([thing for thing in done if thing.is_noun] or behind):
                 phrase = self.phrases.read(noun)
