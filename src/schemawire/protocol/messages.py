@@ -58,11 +58,26 @@ class CreateRequest(RequestBody):
     message: Note | None = None
 
 
+class AnalysisChoices(RequestBody):
+    """What is added to what the words say, and how fields are named; `literal` switches all additions off."""
+
+    field_case: Literal["snake", "camel"] = "snake"
+    keys: StrictBool = True
+    timestamps: StrictBool = True
+    join_entities: StrictBool = True
+    foreign_keys: StrictBool = True
+    enums: StrictBool = True
+    infer: StrictBool = True
+    literal: StrictBool = False
+
+
 class SubmitRequest(RequestBody):
     """Asynchronous work: a batch, or words to analyse and merge."""
 
     operations: Annotated[tuple[dict[str, Any], ...], Field(max_length=MAX_BATCH_OPERATIONS)] | None = None
     description: Annotated[StrictStr, Field(min_length=1, max_length=1_000_000)] | None = None
+    options: AnalysisChoices | None = None
+    """Of the analysis of a description."""
     session_id: SessionId | None = None
     atomic: StrictBool = True
     expected_version: Version | None = None
@@ -76,6 +91,28 @@ class AnalyzeRequest(RequestBody):
 
     description: Annotated[StrictStr, Field(min_length=1, max_length=1_000_000)]
     session_id: SessionId | None = None
+    options: AnalysisChoices | None = None
+    explain: StrictBool = False
+    """Say for each element which sentence it came from, and which rule made it."""
+
+
+class RefineRequest(RequestBody):
+    """One sentence of the conversation about a schema."""
+
+    sentence: Annotated[StrictStr, Field(min_length=1, max_length=2_000)]
+    session_id: Annotated[StrictStr, Field(min_length=1, max_length=200)]
+    apply: StrictBool = False
+    """Store what the sentence proposes at once; otherwise a later "yes" does."""
+    expected_version: Version | None = None
+
+
+class UndoRequest(RequestBody):
+    """Take the last change back, or the last one of a conversation."""
+
+    session_id: Annotated[StrictStr, Field(min_length=1, max_length=200)] | None = None
+    """Only if the newest version is of this conversation."""
+    expected_version: Version | None = None
+    message: Note | None = None
 
 
 class RestoreRequest(RequestBody):
@@ -164,6 +201,24 @@ class ProjectPage(ReplyBody):
 
     projects: tuple[ProjectRecord, ...] = ()
     next: str | None = None
+
+
+class RefineRecord(ReplyBody):
+    """What a sentence came to: changes, a question with choices, or an answer."""
+
+    session_id: str
+    kind: Literal["change", "question", "answer", "undo", "discard"]
+    explanation: str
+    applied: bool = False
+    """Whether a new version was stored."""
+    operations: tuple[dict[str, Any], ...] = ()
+    changes: tuple[dict[str, Any], ...] = ()
+    """The differences that the operations make, as `diff` lists them."""
+    choices: tuple[str, ...] = ()
+    """Answer with a number from 1."""
+    tier: str = "patterns"
+    usage: dict[str, Any] | None = None
+    """What a language model took."""
 
 
 class Dependency(ReplyBody):

@@ -89,6 +89,16 @@ def analyze(project_id: str) -> str:
     return f"{project(project_id)}/analyze"
 
 
+def refine(project_id: str) -> str:
+    """Return the path of the conversation about a project's schema."""
+    return f"{project(project_id)}/refine"
+
+
+def undo(project_id: str) -> str:
+    """Return the path that takes a project's last change back."""
+    return f"{project(project_id)}/undo"
+
+
 def operation(operation_id: str) -> str:
     """Return the path of one asynchronous operation."""
     return f"{OPERATIONS}/{quote(operation_id, safe='')}"

@@ -9,13 +9,14 @@ from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
 from schemawire._version import __version__
-from schemawire.analysis import Analyser, OfflineAnalyser
+from schemawire.analysis import Analyser
 from schemawire.errors import ConfigurationInvalid
 from schemawire.service.admission import Gate, KeyRates
 from schemawire.service.backend import Backend
 from schemawire.service.dispatch import Dispatcher, DispatchOptions, Engine, Polling, new_owner
 from schemawire.service.frontier import EntryTerms, Frontier
 from schemawire.service.keyring import KeyRing
+from schemawire.service.language import open_reader
 from schemawire.service.openapi import describe
 from schemawire.service.routes import ROUTERS
 from schemawire.service.store import POSTGRES_SCHEMES, SqliteOptions, SqliteStore, Store
@@ -34,7 +35,7 @@ def create_app(settings: ServiceSettings, *, store: Store | None = None, analyse
     Args:
         settings: what to work with.
         store: where to keep everything; the settings' database if not given.
-        analyser: who reads words; the offline one if not given.
+        analyser: who reads words; as the settings say if not given.
     """
     return build_app(build_backend(settings, store=store, analyser=analyser))
 
@@ -44,7 +45,8 @@ def build_backend(
 ) -> Backend:
     """Return the parts of a service, joined and not yet started."""
     store = store or open_store(settings)
-    store, analyser = traced_parts(settings, store, analyser or OfflineAnalyser())
+    reader = open_reader(settings, analyser)
+    store, analyser = traced_parts(settings, store, reader.analyser)
     terms = terms_of(settings)
     backend = Backend(
         store=store,
@@ -62,6 +64,9 @@ def build_backend(
         ),
         analyser=analyser,
         keys=KeyRing(store, settings.admin_key),
+        refiner=reader.refiner,
+        models=reader.models,
+        companions=[reader],
         terms=terms,
         rates=KeyRates(rate=terms.rate, burst=terms.burst),
         gate=Gate(concurrency=terms.concurrency, queue_delay=terms.queue_delay),

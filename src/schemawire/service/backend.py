@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from schemawire.analysis import Analyser
+from schemawire.analysis import Analyser, Models, Refiner
 from schemawire.service.admission import Gate, KeyRates
 from schemawire.service.auditing import AuditTrail
 from schemawire.service.dispatch import Dispatcher
@@ -44,6 +44,9 @@ class Backend:
     dispatcher: Dispatcher
     analyser: Analyser
     keys: KeyRing
+    refiner: Refiner = field(default_factory=Refiner)
+    models: Models | None = None
+    """The language models that descriptions are sent to; `None`: nobody is asked."""
     terms: Terms = field(default_factory=Terms)
     rates: KeyRates = field(default_factory=lambda: KeyRates(rate=0.0, burst=1))
     gate: Gate = field(default_factory=lambda: Gate(concurrency=0, queue_delay=1.0))

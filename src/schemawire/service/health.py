@@ -9,6 +9,7 @@ from sqlalchemy import Connection, text
 from schemawire._version import __version__
 from schemawire.protocol.messages import Dependency, HealthReply
 from schemawire.service.backend import Backend
+from schemawire.service.language import model_dependencies
 
 PROBE_TIMEOUT = 2.0
 
@@ -16,7 +17,7 @@ PROBE_TIMEOUT = 2.0
 async def check_health(backend: Backend) -> HealthReply:
     """Return the state of the service and of everything it needs."""
     needed, announcing = (await _probe_store(backend), _dispatcher(backend)), _announcing(backend)
-    dependencies = (*needed, *announcing)
+    dependencies = (*needed, *announcing, *model_dependencies(backend.models))
     backend.figures.note_health({dependency.name: dependency.healthy for dependency in dependencies})
     status: Literal["healthy", "degraded", "unhealthy", "draining"] = "healthy"
     if not all(dependency.healthy for dependency in announcing):

@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from schemawire.service.logs import log
 from schemawire.service.store import Store, StoreError, sweep_operations, sweep_replies
 from schemawire.service.store.audit import sweep_audit
+from schemawire.service.store.conversations import sweep_conversations
 from schemawire.service.store.deliveries import sweep_deliveries
 from schemawire.service.store.portions import PORTION
 from schemawire.service.store.staging import sweep_stagings
@@ -31,7 +32,8 @@ async def sweep(store: Store, now: float, *, audit_retention: float = AUDIT_RETE
     """
     total = 0
     forgetting = (
-        sweep_replies, sweep_operations, sweep_deliveries, sweep_stagings, partial(sweep_audit, keep=audit_retention),
+        sweep_replies, sweep_operations, sweep_deliveries, sweep_stagings, sweep_conversations,
+        partial(sweep_audit, keep=audit_retention),
     )  # fmt: skip
     for forget in forgetting:
         work: Callable[[Connection], int] = partial(forget, now=now)

@@ -20,6 +20,7 @@ from schemawire.service.access import Principal
 from schemawire.service.backend import Backend
 from schemawire.service.batches import read_batch, store_batch
 from schemawire.service.dispatch import Execution
+from schemawire.service.language import options_of
 from schemawire.service.once import write_once
 from schemawire.service.operations import IllegalTransition, Operation, OperationState, new_operation
 from schemawire.service.refusals import RequestRefused, internal_error, refusal_of
@@ -112,7 +113,7 @@ class Worker:
         if wanted.operations is not None:
             await execution.finish(partial(_do_batch, operation=operation, wanted=wanted))
         else:
-            draft = await self._analyser.analyze(wanted.description or "")
+            draft = await self._analyser.analyze(wanted.description or "", options=options_of(wanted.options))
             execution.report(0.5)
             await execution.finish(partial(_do_merge, operation=operation, wanted=wanted, schema=draft.schema))
 

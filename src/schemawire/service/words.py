@@ -1,22 +1,37 @@
 """Words to a draft, for those who ask the service; knows nothing of HTTP servers, and stores nothing."""
 
-from schemawire.analysis import Analyser
+from dataclasses import asdict
+from typing import Any
+
+from schemawire.analysis import Analyser, explain
 from schemawire.errors import SchemaInvalid
+from schemawire.protocol.messages import AnalyzeRequest
+from schemawire.service.language import options_of
 from schemawire.service.refusals import RequestRefused
 from schemawire.service.replies import Answer, encode
 
 
-async def analyze_words(analyser: Analyser, project_id: str, description: str) -> Answer:
-    """Return the draft of a description, with the analyser's warnings.
+async def analyze_words(analyser: Analyser, project_id: str, wanted: AnalyzeRequest) -> Answer:
+    """Return the draft of a description, with the analyser's warnings, and why each element is there if asked for.
 
     Raises:
         RequestRefused: nothing in it could be understood.
     """
     try:
-        draft = await analyser.analyze(description)
+        draft = await analyser.analyze(wanted.description, options=options_of(wanted.options))
     except SchemaInvalid as error:
         raise RequestRefused("nothing_recognised", error.message, fix=error.fix) from error
-    record = {"schema": draft.schema.to_document(), "tier": draft.tier, "warnings": list(draft.warnings)}
+    document, warnings = draft.schema.to_document(), list(draft.warnings)
+    record: dict[str, Any] = {"schema": document, "tier": draft.tier, "warnings": warnings}
+    if draft.usage is not None:
+        usage = asdict(draft.usage)
+        record["usage"] = {
+            "inputTokens": usage.pop("input_tokens"),
+            "outputTokens": usage.pop("output_tokens"),
+            **usage,
+        }
+    if wanted.explain:
+        record["explanations"] = [found.to_document() for found in explain(draft.schema, wanted.description)]
     return Answer(
         message=f"{len(draft.schema.entities)} entities found; nothing was stored",
         payload=encode(record),

@@ -11,6 +11,7 @@ from schemawire.service.routes import (
     metrics,
     operations,
     projects,
+    refine,
     registry,
     stream,
     versions,
@@ -31,6 +32,7 @@ ROUTERS = (
     versions.router,
     registry.router,
     analyze.router,
+    refine.router,
 )
 """Every route of the service, in the order in which they are tried."""
 

@@ -22,4 +22,4 @@ async def analyze(request: Request) -> Response:
     """The draft, its warnings and who made it; nothing is stored."""
     document, _ = await read_json(request)
     wanted = read_model(AnalyzeRequest, document)
-    return send_answer(await analyze_words(backend_of(request).analyser, project_of(request), wanted.description))
+    return send_answer(await analyze_words(backend_of(request).analyser, project_of(request), wanted))
