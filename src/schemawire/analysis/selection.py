@@ -50,7 +50,9 @@ def _choose(facts: Sequence[Fact], lexicon: Lexicon) -> set[EntityName]:
         return choose_from_prose(facts, lexicon)
     noted = {fact.words for fact in facts if isinstance(fact, EntityFact) and fact.source.rule in _NOTED}
     likely = weigh_entities(facts, lexicon)
-    chosen = noted | {name for name, value in likely.items() if value >= _LIKELY}
+    parsed_to = max(fact.source.end for fact in facts if isinstance(fact, MentionFact))
+    unparsed = choose_from_prose([fact for fact in facts if fact.source.start > parsed_to], lexicon)
+    chosen = noted | unparsed | {name for name, value in likely.items() if value >= _LIKELY}
     return chosen | _kin(facts, chosen, likely)
 
 
