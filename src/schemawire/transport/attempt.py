@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, Awaitable
 from dataclasses import dataclass
 
 from schemawire.errors import Refused, SchemawireError
-from schemawire.events import AttemptFinished, Listener
+from schemawire.events import AttemptFinished, Listener, opens_scope
 from schemawire.resilience.call import SUCCESS, Context, Judgement
 from schemawire.transport.message import Body, Headers, Request, Response
 from schemawire.transport.options import TimeoutConfig
@@ -72,6 +72,7 @@ class Attempt:
         self.timeouts = timeouts
         self._max_body_bytes = max_body_bytes
         self._listener = listener
+        self._opens_scopes = opens_scope(listener, "attempt_scope")
 
     def __call__(self, context: Context) -> Awaitable[Response | StreamResponse]:
         """Send the call once.
@@ -87,33 +88,41 @@ class Attempt:
         number = call.sent = call.sent + 1
         if self._listener is None:
             return self._send(context, number, {})
-        return self._heard(context, number, self._listener)
+        if self._opens_scopes:
+            return self._heard(context, number, self._listener)
+        return self._told(context, number, self._listener, {})
 
     async def _heard(self, context: Context, number: int, listener: Listener) -> Response | StreamResponse:
+        added: dict[str, str] = {}
+        with listener.attempt_scope(context.endpoint.url, number, added):
+            return await self._told(context, number, listener, added)
+
+    async def _told(
+        self, context: Context, number: int, listener: Listener, added: dict[str, str]
+    ) -> Response | StreamResponse:
         clock = asyncio.get_running_loop().time
         started = clock()
-        added: dict[str, str] = {}
-        result: Response | StreamResponse | None = None
+        status: int | None = None
         failure: BaseException | None = None
-        with listener.attempt_scope(context.endpoint.url, number, added):
-            try:
-                result = await self._send(context, number, added)
-                return result
-            except BaseException as error:
-                failure = error
-                raise
-            finally:
-                listener.on_event(
-                    AttemptFinished(
-                        name="attempt",
-                        endpoint=context.endpoint.url,
-                        attempt=number,
-                        outcome=outcome_of(None if result is None else result.status, failure),
-                        duration=clock() - started,
-                        status=None if result is None else result.status,
-                        error=failure,
-                    )
+        try:
+            result = await self._send(context, number, added)
+            status = result.status
+            return result
+        except BaseException as error:
+            failure = error
+            raise
+        finally:
+            listener.on_event(
+                AttemptFinished(
+                    name="attempt",
+                    endpoint=context.endpoint.url,
+                    attempt=number,
+                    outcome=outcome_of(status, failure),
+                    duration=clock() - started,
+                    status=status,
+                    error=failure,
                 )
+            )
 
     async def _send(self, context: Context, number: int, added: dict[str, str]) -> Response | StreamResponse:
         call: Call = context.call

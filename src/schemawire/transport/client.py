@@ -204,7 +204,7 @@ class Client:
         pattern = self._plan.route_of(method, path, route)
         context = self._context(call, deadline, pattern=pattern, scope=None, key=key)
         route = route or pattern or path
-        if self._listener is not None:
+        if self._tally.opens_scopes:
             result = await self._run(context, route, pattern)
         else:
             # The same without the scope that a listener may open, which would cost a coroutine and two objects.

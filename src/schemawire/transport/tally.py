@@ -5,11 +5,12 @@ from contextlib import AbstractContextManager, nullcontext
 from contextvars import copy_context
 from dataclasses import dataclass
 
-from schemawire.events import CallFinished, Listener
+from schemawire.events import CallFinished, Listener, opens_scope
 from schemawire.resilience.call import Context
-from schemawire.transport.attempt import Call, attempts_of, outcome_of
+from schemawire.transport.attempt import Call, outcome_of
 
 OUTCOMES = ("success", "rejected", "failed", "refused", "cancelled")
+_NOTHING = nullcontext()
 _HEARD_IN = "heard in"
 """Where a context notes the variables in which the end of its call is told."""
 
@@ -38,6 +39,7 @@ class Tally:
     def __init__(self, name: str, listener: Listener | None) -> None:
         self._name = name
         self._listener = listener
+        self.opens_scopes = opens_scope(listener, "call_scope")
         self._started = 0
         self._attempts = 0
         self._ended = dict.fromkeys(OUTCOMES, 0)
@@ -49,8 +51,8 @@ class Tally:
     def scope(self, call: Call, route: str) -> AbstractContextManager[object]:
         """Begin a call and return the listener's scope around it."""
         self.begin()
-        if self._listener is None:
-            return nullcontext()
+        if self._listener is None or not self.opens_scopes:
+            return _NOTHING
         return self._listener.call_scope(self._name, call.method, route)
 
     def keep_scope(self, context: Context) -> None:
@@ -75,10 +77,10 @@ class Tally:
             route=route,
             outcome=outcome,
             duration=asyncio.get_running_loop().time() - call.started,
-            attempts=attempts_of(context),
+            attempts=call.sent,
             status=status,
             error=error,
-            waits={name: value for name, value in context.state.items() if isinstance(value, float)},
+            waits={name: value for name, value in context.state.items() if value.__class__ is float},
         )
         if _HEARD_IN in context.state:
             context.state[_HEARD_IN].run(self._listener.on_event, event)
