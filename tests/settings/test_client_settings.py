@@ -8,6 +8,7 @@ import pytest
 from schemawire.errors import ConfigurationInvalid
 from schemawire.settings.client import ClientSettings, get_preset
 from schemawire.settings.keyfile import key_file, read_key, remove_key, write_key
+from schemawire.transport import Client
 
 
 @pytest.fixture(autouse=True)
@@ -206,3 +207,17 @@ def test_the_older_name_gives_the_same_settings(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.delitem(vars(schemawire.settings), "settings", raising=False)
     assert schemawire.settings.settings.backend_service_url == "http://older:1"
     monkeypatch.delitem(vars(schemawire.settings), "settings")
+
+
+def test_client_says_which_setting_each_option_came_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`explain()` of a client names the variable and its source, but not for options that were given beside them."""
+    monkeypatch.setenv("BACKEND_MAX_RETRIES", "7")
+    monkeypatch.setenv("BACKEND_TIMEOUT_READ", "12")
+    settings = ClientSettings.load(backend_environment="production")
+    origins = settings.client_origins(given={"timeout"})
+    assert origins == {
+        "retry.max_retries": "BACKEND_MAX_RETRIES from environment",
+        "pool.max_connections": "BACKEND_MAX_CONNECTIONS from preset production",
+    }
+    text = Client(settings.endpoints, retry=settings.retry_config(), origins=origins).explain()
+    assert "retry.max_retries = 7  (BACKEND_MAX_RETRIES from environment)" in text

@@ -3,18 +3,19 @@
 Turns them into the options of the transport and resilience rooms; knows no handler.
 """
 
+from collections.abc import Collection
 from difflib import get_close_matches
 from typing import Any, Self, cast
 from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import Field
 
 from schemawire.errors import ConfigurationInvalid
 from schemawire.resilience import CircuitBreakerConfig, RetryConfig
 from schemawire.settings.findings import ConfigurationIssue, ExplainedSetting
 from schemawire.settings.keyfile import read_key
-from schemawire.settings.sources import Layer, MergedSource, env_file_layer, environment_layer, merge, toml_layer
+from schemawire.settings.layered import LayeredSettings
+from schemawire.settings.sources import Layer, env_file_layer, environment_layer, merge, toml_layer
 from schemawire.transport import PoolConfig, TimeoutConfig, TlsConfig
 from schemawire.transport.discovery import checked_addresses
 
@@ -25,6 +26,22 @@ _SECRETS = frozenset({"backend_api_key"})
 _BELONGS_TO = {"backend_environment": "preset", "backend_service_url": "key file"}
 """Which origin of values goes with the value of which setting."""
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+_OPTIONS = {
+    "backend_timeout_connect": "timeout.connect",
+    "backend_timeout_read": "timeout.read",
+    "backend_timeout_attempt": "timeout.attempt",
+    "backend_timeout_total": "timeout.total",
+    "backend_max_connections": "pool.max_connections",
+    "backend_max_queue": "pool.max_queue",
+    "backend_queue_timeout": "pool.queue_timeout",
+    "backend_keepalive_expiry": "pool.keepalive_expiry",
+    "backend_max_retries": "retry.max_retries",
+    "backend_backoff_factor": "retry.backoff_factor",
+    "backend_circuit_breaker_failure_threshold": "breaker.failure_threshold",
+    "backend_circuit_breaker_recovery_timeout": "breaker.recovery_timeout",
+}
+"""Which option of a client each setting becomes."""
 
 PRESETS: dict[str, dict[str, Any]] = {
     "development": {
@@ -57,7 +74,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 """What each environment changes; a value from a stronger source wins over it."""
 
 
-class ClientSettings(BaseSettings):
+class ClientSettings(LayeredSettings):
     """Everything about the client that can be set from outside; the field names in capitals are the variables.
 
     Precedence: argument, environment, `.env`, the table `[backend]` of `schemawire.toml` (names without `backend_`),
@@ -66,8 +83,6 @@ class ClientSettings(BaseSettings):
     Raises:
         ConfigurationInvalid: values have the wrong type or are out of range; all of them are named.
     """
-
-    model_config = SettingsConfigDict(frozen=True, extra="forbid")
 
     backend_service_url: str = Field("http://localhost:8084", min_length=1, max_length=8192)
     """One base URL, or several separated by commas."""
@@ -92,51 +107,21 @@ class ClientSettings(BaseSettings):
     backend_tls_certificate_file: str | None = None
     backend_tls_key_file: str | None = None
 
-    origins: dict[str, str] = Field(default_factory=dict, repr=False, exclude=True)
-    """The source of each value that is not a default, by field name."""
-    unknown: tuple[str, ...] = Field((), repr=False, exclude=True)
-    """Names with the prefix that are no setting."""
-
-    def __init__(self, **values: Any) -> None:
-        try:
-            super().__init__(**values)
-        except ValidationError as error:
-            raise ConfigurationInvalid(_in_words(error)) from None
-
     @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Return the layers merged into one source, so that the origin of each value is known."""
-        given = {name: value for name, value in init_settings().items() if value is not None}
-        inherited = given.pop("origins", {})
-        given.pop("unknown", None)
-        fields = frozenset(cls.model_fields) - {"origins", "unknown"}
+    def _layers(cls, given: Layer, fields: frozenset[str]) -> list[Layer]:
         layers = [
-            Layer(label="argument", values=given),
+            given,
             environment_layer(PREFIX, fields),
             env_file_layer(PREFIX, fields),
             toml_layer("backend", fields),
         ]
         layers.append(_preset_layer(merge(layers).values))
         layers.append(_key_layer(merge(layers).values))
-        merged = merge(layers)
-        merged.origins.update({name: label for name, label in inherited.items() if name in given})
-        return (MergedSource(settings_cls, merged),)
+        return layers
 
     @classmethod
-    def load(cls, **arguments: Any) -> Self:
-        """Return the settings that hold now, `arguments` put over every other source; `None` leaves one alone.
-
-        Raises:
-            ConfigurationInvalid: see the class; also a file that cannot be read, or an unknown argument.
-        """
-        return cls(**arguments)
+    def _given(cls, name: str, value: object) -> str:
+        return "the given value" if name in _SECRETS else repr(value)
 
     def replace(self, **arguments: Any) -> Self:
         """Return a copy with `arguments` put over it, checked like the settings themselves.
@@ -197,6 +182,18 @@ class ClientSettings(BaseSettings):
             key_file=self.backend_tls_key_file,
         )
 
+    def client_origins(self, *, given: Collection[str] = ()) -> dict[str, str]:
+        """Return where the options of a client came from, by `policy.option`, for `Client(origins=…)`.
+
+        Args:
+            given: policies whose options were not taken from here.
+        """
+        return {
+            option: f"{name.upper()} from {self.origins[name]}"
+            for name, option in _OPTIONS.items()
+            if name in self.origins and option.partition(".")[0] not in given
+        }
+
     def headers(self) -> dict[str, str]:
         """Return the headers of every request: the key, the environment and the client's name."""
         found = {"X-Client": CLIENT_NAME}
@@ -253,17 +250,6 @@ def _key_layer(values: dict[str, Any]) -> Layer:
         return Layer(label="key file")
     key, path = found
     return Layer(label=f"key file {path}", values={"backend_api_key": key})
-
-
-def _in_words(error: ValidationError) -> str:
-    def line(problem: Any) -> str:
-        name = str(problem["loc"][0])
-        if problem["type"] == "extra_forbidden":
-            return f"{name} is no setting"
-        given = "the given value" if name in _SECRETS else repr(problem["input"])
-        return f"{name.upper()}={given}: {problem['msg'][0].lower()}{problem['msg'][1:]}"
-
-    return "; ".join(line(problem) for problem in error.errors(include_url=False, include_context=False))
 
 
 def _issue(level: str, name: str, message: str, fix: str) -> ConfigurationIssue:

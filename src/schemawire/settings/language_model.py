@@ -6,13 +6,15 @@ Plain values; knows nothing of the analyser that is made from them.
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from pydantic import Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import Field, field_validator
 
 from schemawire.errors import ConfigurationInvalid
-from schemawire.settings.sources import Layer, MergedSource, env_file_layer, environment_layer, merge, toml_layer
+from schemawire.settings.layered import LayeredSettings
+from schemawire.settings.sources import Layer, env_file_layer, environment_layer, toml_layer
 
 PREFIX = "SCHEMAWIRE_"
+TABLE = "service"
+_SECRETS = frozenset({"llm_api_key"})
 _NOBODY = ("", "none")
 
 
@@ -29,10 +31,8 @@ class ModelSettings:
     output_price: float = 0.0
 
 
-class LanguageModelFields(BaseSettings):
+class LanguageModelFields(LayeredSettings):
     """The settings of language models; each list of names has its values in the same order, separated by commas."""
-
-    model_config = SettingsConfigDict(frozen=True, extra="forbid")
 
     llm_provider: str = Field("none", max_length=200)
     """none, openai or anthropic; several with commas: the next one is asked where one fails."""
@@ -56,6 +56,24 @@ class LanguageModelFields(BaseSettings):
     """How often a model is asked to correct its draft, the first time included."""
     llm_max_tokens: int = Field(8_192, ge=64, le=1_000_000)
     """Of one answer."""
+
+    @classmethod
+    def _layers(cls, given: Layer, fields: frozenset[str]) -> list[Layer]:
+        variables = frozenset(f"{PREFIX.lower()}{name}" for name in fields)
+        return [
+            given,
+            _unprefixed(environment_layer(PREFIX, variables), PREFIX),
+            _unprefixed(env_file_layer(PREFIX, variables), PREFIX),
+            _unprefixed(toml_layer(TABLE, frozenset(f"{TABLE}_{name}" for name in fields)), f"{TABLE}_"),
+        ]
+
+    @classmethod
+    def _variable(cls, name: str) -> str:
+        return f"{PREFIX}{name.upper()}"
+
+    @classmethod
+    def _given(cls, name: str, value: object) -> str:
+        return "the given value" if name in _SECRETS else repr(value)
 
     @field_validator("llm_provider")
     @classmethod
@@ -96,38 +114,6 @@ class LanguageModelSettings(LanguageModelFields):
     Raises:
         ConfigurationInvalid: values have the wrong type or are out of range.
     """
-
-    def __init__(self, **values: Any) -> None:
-        try:
-            super().__init__(**values)
-        except ValidationError as error:
-            names = ", ".join(PREFIX + str(problem["loc"][0]).upper() for problem in error.errors())
-            raise ConfigurationInvalid(f"out of range or malformed: {names}") from None
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Return the same layers that the service's settings have, these fields alone."""
-        variables = frozenset(f"{PREFIX.lower()}{name}" for name in cls.model_fields)
-        table = frozenset(f"service_{name}" for name in cls.model_fields)
-        layers = [
-            Layer(label="argument", values=dict(init_settings())),
-            _unprefixed(environment_layer(PREFIX, variables), PREFIX.lower()),
-            _unprefixed(env_file_layer(PREFIX, variables), PREFIX.lower()),
-            _unprefixed(toml_layer("service", table), "service_"),
-        ]
-        return (_ValuesAlone(settings_cls, merge(layers)),)
-
-
-class _ValuesAlone(MergedSource):
-    def __call__(self) -> dict[str, Any]:
-        return dict(self._merged.values)
 
 
 def _unprefixed(layer: Layer, prefix: str) -> Layer:

@@ -4,21 +4,16 @@ Plain values; knows nothing of the service that is made from them.
 """
 
 import os
-from dataclasses import replace as vary
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import Field, field_validator
 
-from schemawire.errors import ConfigurationInvalid
 from schemawire.settings.findings import ConfigurationIssue, ExplainedSetting
-from schemawire.settings.language_model import LanguageModelFields
-from schemawire.settings.sources import Layer, MergedSource, env_file_layer, environment_layer, merge, toml_layer
+from schemawire.settings.language_model import PREFIX, TABLE, LanguageModelFields
+from schemawire.settings.layered import OURS
 
-PREFIX = "SCHEMAWIRE_"
-TABLE = "service"
 DEFAULT = "default"
 SHORTEST_KEY = 16
 """Characters below which an admin key can be guessed."""
@@ -30,7 +25,6 @@ _SECRETS = frozenset({"admin_key", "webhook_secrets", "llm_api_key"})
 _ADDRESSES = frozenset({"broker_url", "database_url", "metrics_store", "otlp_endpoint"})
 """Values that may hold a password."""
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-_OURS = frozenset({"origins", "unknown"})
 
 
 def data_folder() -> Path:
@@ -55,8 +49,6 @@ class ServiceSettings(LanguageModelFields):
     Raises:
         ConfigurationInvalid: values have the wrong type or are out of range; all of them are named.
     """
-
-    model_config = SettingsConfigDict(frozen=True, extra="forbid")
 
     database_url: str = Field(default_factory=default_database_url, repr=False, min_length=1, max_length=8192)
     """`sqlite:///PATH`, where a fourth slash starts an absolute path, or `postgresql://USER:PASSWORD@HOST/DATABASE`."""
@@ -114,8 +106,8 @@ class ServiceSettings(LanguageModelFields):
     tls_minimum: Literal["1.2", "1.3"] = "1.2"
     """The oldest version of TLS that is spoken."""
     metrics_store: str = Field("auto", repr=False, max_length=8192)
-    """Where figures are kept over time: `auto` (a file beside a SQLite database, else in the user's data folder), `off`,
-    `sqlite:///PATH`, `prometheus+http://…`, `victoriametrics+http://…` or `influx+http://HOST/DATABASE`."""
+    """Where figures are kept over time: `auto` (a file beside a SQLite database, else in the user's data folder),
+    `off`, `sqlite:///PATH`, `prometheus+http://…`, `victoriametrics+http://…` or `influx+http://HOST/DATABASE`."""
     metrics_interval: float = Field(1.0, ge=0.1, le=3600)
     """Seconds between two readings of all figures."""
     metrics_retention: float = Field(400 * 86_400.0, ge=3600, le=100 * 366 * 86_400.0)
@@ -133,16 +125,9 @@ class ServiceSettings(LanguageModelFields):
     otlp_sample_ratio: float = Field(1.0, ge=0, le=1)
     """The share of the traces begun here that is recorded; a caller's own decision wins."""
 
-    origins: dict[str, str] = Field(default_factory=dict, repr=False, exclude=True)
-    """The source of each value that is not a default, by field name."""
-    unknown: tuple[str, ...] = Field((), repr=False, exclude=True)
-    """Names with the prefix that are no setting."""
-
-    def __init__(self, **values: Any) -> None:
-        try:
-            super().__init__(**values)
-        except ValidationError as error:
-            raise ConfigurationInvalid(_in_words(error)) from None
+    @classmethod
+    def _given(cls, name: str, value: object) -> str:
+        return "the given value" if name in _SECRETS else repr(_without_password(str(value)))
 
     @field_validator("database_url")
     @classmethod
@@ -159,47 +144,13 @@ class ServiceSettings(LanguageModelFields):
             raise ValueError("a key that no HTTP header can carry: use printable ASCII without spaces")
         return value
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Return the layers merged into one source, so that the origin of each value is known."""
-        given = {name: value for name, value in init_settings().items() if value is not None}
-        inherited = given.pop("origins", {})
-        given.pop("unknown", None)
-        fields = frozenset(cls.model_fields) - _OURS
-        variables = frozenset(f"{PREFIX.lower()}{name}" for name in fields)
-        layers = [
-            Layer(label="argument", values=given),
-            _unprefixed(environment_layer(PREFIX, variables), PREFIX),
-            _unprefixed(env_file_layer(PREFIX, variables), PREFIX),
-            _unprefixed(toml_layer(TABLE, frozenset(f"{TABLE}_{name}" for name in fields)), f"{TABLE}_"),
-        ]
-        merged = merge(layers)
-        merged.origins.update({name: label for name, label in inherited.items() if name in given})
-        return (MergedSource(settings_cls, merged),)
-
-    @classmethod
-    def load(cls, **arguments: Any) -> Self:
-        """Return the settings that hold now, `arguments` put over every other source; `None` leaves one alone.
-
-        Raises:
-            ConfigurationInvalid: see the class; also a file that cannot be read, or an unknown argument.
-        """
-        return cls(**arguments)
-
     def replace(self, **arguments: Any) -> Self:
         """Return a copy with `arguments` put over it, checked like the settings themselves.
 
         Raises:
             ConfigurationInvalid: a value has the wrong type or is out of range.
         """
-        fixed = {name: getattr(self, name) for name in type(self).model_fields if name not in {*arguments, *_OURS}}
+        fixed = {name: getattr(self, name) for name in type(self).model_fields if name not in {*arguments, *OURS}}
         origins = {name: self.origins.get(name, DEFAULT) for name in fixed}
         return type(self)(**{**fixed, **arguments, "origins": origins})
 
@@ -208,7 +159,7 @@ class ServiceSettings(LanguageModelFields):
         return [
             ExplainedSetting(name=_variable(name), value=self._shown(name), source=self.origins.get(name, DEFAULT))
             for name in type(self).model_fields
-            if name not in _OURS
+            if name not in OURS
         ]
 
     def _shown(self, name: str) -> str:
@@ -242,25 +193,10 @@ def _variable(name: str) -> str:
     return f"{PREFIX}{name.upper()}"
 
 
-def _unprefixed(layer: Layer, prefix: str) -> Layer:
-    return vary(layer, values={name[len(prefix) :]: value for name, value in layer.values.items()})
-
-
 def _without_password(url: str) -> str:
     scheme, separator, rest = url.partition("://")
     credentials, at, place = rest.rpartition("@")
     return url if not at or ":" not in credentials else f"{scheme}{separator}{credentials.split(':')[0]}:…@{place}"
-
-
-def _in_words(error: ValidationError) -> str:
-    def line(problem: Any) -> str:
-        name = str(problem["loc"][0])
-        if problem["type"] == "extra_forbidden":
-            return f"{name} is no setting"
-        given = "the given value" if name in _SECRETS else repr(_without_password(str(problem["input"])))
-        return f"{_variable(name)}={given}: {problem['msg'][0].lower()}{problem['msg'][1:]}"
-
-    return "; ".join(line(problem) for problem in error.errors(include_url=False, include_context=False))
 
 
 def _issue(name: str, message: str, fix: str) -> ConfigurationIssue:
@@ -268,7 +204,7 @@ def _issue(name: str, message: str, fix: str) -> ConfigurationIssue:
 
 
 def _name_issue(unknown: str) -> ConfigurationIssue:
-    known = [_variable(name) for name in ServiceSettings.model_fields if name not in _OURS]
+    known = [_variable(name) for name in ServiceSettings.model_fields if name not in OURS]
     plain = unknown.split(" ")[0].upper().replace(".", "_").replace(f"{TABLE.upper()}_", PREFIX)
     near = get_close_matches(plain, known, n=1)
     fix = f"Did you mean {near[0]}?" if near else "Remove it."
