@@ -114,6 +114,14 @@ class NoEndpoint(Refused):
     default_fix = "Check BACKEND_SERVICE_URL and the service discovery behind it."
 
 
+class StoresDiffer(Refused):
+    """The endpoints write to different stores, so a write to one would be missing from the others."""
+
+    code = "stores_differ"
+    retryable = False
+    default_fix = "List only endpoints that share one database; nothing was written."
+
+
 class WrongEventLoop(Refused):
     """The client belongs to another event loop that is still running."""
 

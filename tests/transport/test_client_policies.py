@@ -16,6 +16,7 @@ from schemawire.errors import (
 )
 from schemawire.resilience import (
     AdaptiveLimitConfig,
+    ChaosConfig,
     CircuitBreakerConfig,
     HedgeConfig,
     RateLimitConfig,
@@ -242,7 +243,7 @@ async def test_reload_lets_waiting_calls_in() -> None:
         {"pool": None},
         {"limit": AdaptiveLimitConfig()},
         {"timeout": TimeoutConfig(attempt=1.0)},
-        {"rate_per_key": True},
+        {"chaos": ChaosConfig()},
         {"max_body_bytes": 5},
         {"routes": {"nonsense": RouteOptions()}},
     ],

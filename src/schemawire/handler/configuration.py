@@ -1,9 +1,11 @@
 """Settings turned into the handler's client, and judged; the only place that decides which value wins."""
 
 from schemawire.events import Listener
+from schemawire.protocol.headers import STORE_ID
+from schemawire.protocol.paths import HEALTH_LIVE
 from schemawire.resilience import CircuitBreakerConfig, RetryConfig
 from schemawire.settings.client import ClientSettings
-from schemawire.transport import Client, PoolConfig, TimeoutConfig, Wire
+from schemawire.transport import Client, OneStoreConfig, PoolConfig, TimeoutConfig, Wire
 
 
 def resolve_settings(
@@ -36,6 +38,8 @@ def build_client(
     Raises:
         ConfigurationInvalid: the options contradict each other.
     """
+    options = {"retry": retry, "breaker": breaker, "timeout": timeout, "pool": pool}
+    given = {name for name, value in options.items() if value is not None}
     return Client(
         settings.endpoints,
         timeout=timeout or settings.timeout_config(),
@@ -46,7 +50,9 @@ def build_client(
         wire=wire or settings.backend_wire,
         tls=settings.tls_config(),
         listener=listener,
+        one_store=OneStoreConfig(header=STORE_ID, path=HEALTH_LIVE),
         name="handler",
+        origins=settings.client_origins(given=given),
     )
 
 

@@ -2,11 +2,13 @@
 
 from schemawire.transport.cache import CacheStatistics
 from schemawire.transport.cache_config import CacheConfig
-from schemawire.transport.client import Client, ClientStatistics
+from schemawire.transport.client import Client
+from schemawire.transport.client_statistics import ClientStatistics
 from schemawire.transport.discovery import Discovery, DiscoveryConfig, DiscoveryStatistics, Listing, Place
 from schemawire.transport.endpoints import EndpointStatistics
 from schemawire.transport.health_checks import HealthCheckConfig
 from schemawire.transport.message import Headers, Request, Response
+from schemawire.transport.one_store import OneStoreConfig
 from schemawire.transport.options import PoolConfig, ProxyConfig, TimeoutConfig, TlsConfig
 from schemawire.transport.routes import INHERIT, RouteOptions
 from schemawire.transport.slow_down import SlowDownConfig
@@ -28,6 +30,7 @@ __all__ = [
     "Headers",
     "HealthCheckConfig",
     "Listing",
+    "OneStoreConfig",
     "Place",
     "PoolConfig",
     "ProxyConfig",

@@ -1,8 +1,8 @@
 """The HTTP client: one call in, one complete response or one typed error out; knows nothing of what is being said."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, Self
 
 from schemawire.errors import Closed
@@ -10,56 +10,38 @@ from schemawire.events import Listener
 from schemawire.resilience.adaptive_limit import AdaptiveLimitConfig
 from schemawire.resilience.balance import BalanceConfig
 from schemawire.resilience.breaker_state import CircuitBreakerConfig
-from schemawire.resilience.budget import RetryBudgetConfig, RetryBudgetStatistics
+from schemawire.resilience.budget import RetryBudgetConfig
 from schemawire.resilience.call import Context, Scope
+from schemawire.resilience.chaos import ChaosConfig
+from schemawire.resilience.fallback import Action
 from schemawire.resilience.hedge import HedgeConfig
 from schemawire.resilience.rate_limit import RateLimitConfig
-from schemawire.resilience.retry import RetryStatistics
 from schemawire.resilience.retry_decision import RetryConfig
 from schemawire.resilience.throttle import ThrottleConfig
 from schemawire.transport.address import Params, target_of
 from schemawire.transport.attempt import Call
-from schemawire.transport.cache import CacheStatistics
 from schemawire.transport.cache_config import CacheConfig
+from schemawire.transport.client_statistics import ClientStatistics
 from schemawire.transport.discovery.options import DiscoveryConfig
 from schemawire.transport.discovery.place import Place
 from schemawire.transport.discovery.source import Discovery
 from schemawire.transport.discovery.urls import discovery_of
-from schemawire.transport.discovery.watcher import DiscoveryStatistics
-from schemawire.transport.endpoints import EndpointStatistics
 from schemawire.transport.explanation import origin_lines, route_lines
 from schemawire.transport.health_checks import HealthCheckConfig
 from schemawire.transport.loops import LoopOwner
 from schemawire.transport.message import Body, Headers, HeaderSource, Response
+from schemawire.transport.one_store import OneStoreConfig
 from schemawire.transport.options import PoolConfig, ProxyConfig, TimeoutConfig, TlsConfig
 from schemawire.transport.outgoing import ABSENT, call_of
 from schemawire.transport.plan import Outcome, Plan
 from schemawire.transport.policies import Policies
 from schemawire.transport.routes import RouteOptions
 from schemawire.transport.slow_down import SlowDownConfig
-from schemawire.transport.stores import open_store
+from schemawire.transport.stores.keeper import StoreKeeper
 from schemawire.transport.stream import MAX_BODY_BYTES, StreamResponse
-from schemawire.transport.tally import CallCounts, Tally
-from schemawire.transport.wire import Wire, WireStatistics
+from schemawire.transport.tally import Tally
+from schemawire.transport.wire import Wire
 from schemawire.transport.wires import make_wire
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClientStatistics:
-    """The state of a client: what became of its calls, and how its endpoints, budget and wire stand."""
-
-    calls: CallCounts
-    endpoints: tuple[EndpointStatistics, ...]
-    retry: RetryStatistics | None
-    budget: RetryBudgetStatistics | None
-    wire: WireStatistics
-    is_panicking: bool = False
-    """Whether so few endpoints are in rotation that all are used."""
-    layers: Mapping[str, object] = field(default_factory=dict)
-    """The state of each policy around the choice of an endpoint, by name; a route's own by its pattern and the name."""
-    discovery: DiscoveryStatistics | None = None
-    """`None` where the endpoints were given once and for all."""
-    cache: CacheStatistics | None = None
 
 
 class Client:
@@ -85,6 +67,11 @@ class Client:
         hedge: when a further attempt of a read starts beside a slow one; the retry budget pays for it.
         slow_down: how attempts are slowed down once the service throttles them.
         limit: how the number of attempts at once is learned for each endpoint, below `pool.max_connections`.
+        fallback: given the context and the error (`None` for a response that failed), returns the `Response` of a call
+            that ended badly; not asked about streams.
+        chaos: trouble made on purpose in place of attempts.
+        one_store: how endpoints name their store, so that writes are never spread over two.
+        key_of: whom a call is for that does not say so itself, for limits per key and for `BalanceStrategy.HASH`.
         routes: other options for some paths, by pattern: `/items/{id}` or `POST /items`.
         balance: how an endpoint is chosen for each attempt, and when one is ejected.
         discovery: how endpoints that come and go are followed.
@@ -120,6 +107,10 @@ class Client:
         hedge: HedgeConfig | None = None,
         slow_down: SlowDownConfig | None = None,
         limit: AdaptiveLimitConfig | None = None,
+        fallback: Action | None = None,
+        chaos: ChaosConfig | None = None,
+        one_store: OneStoreConfig | None = None,
+        key_of: Callable[[Call], str] | None = None,
         routes: Mapping[str, RouteOptions] | None = None,
         balance: BalanceConfig | None = None,
         discovery: DiscoveryConfig | None = None,
@@ -135,26 +126,25 @@ class Client:
         origins: Mapping[str, str] | None = None,
     ) -> None:
         self._source = discovery_of(endpoints)
-        self._headers = Headers(headers)
-        self._listener = listener
+        self._headers, self._listener = Headers(headers), listener
         self._policies = Policies(
             timeout=timeout or TimeoutConfig(), pool=pool, retry=retry, budget=budget, breaker=breaker,
             balance=balance or BalanceConfig(), discovery=discovery or DiscoveryConfig(), health_check=health_check,
             throttle=throttle, rate=rate, rate_per_key=rate_per_key, hedge=hedge, slow_down=slow_down, limit=limit,
-            cache=cache, routes=dict(routes or {}), max_body_bytes=max_body_bytes,
+            fallback=fallback, chaos=chaos, one_store=one_store, cache=cache, routes=dict(routes or {}),
+            max_body_bytes=max_body_bytes,
         )  # fmt: skip
         self._origins = dict(origins or {})
-        self._store = None if cache is None else open_store(cache.path, cache.max_bytes)
-        if isinstance(wire, str):
-            wire = make_wire(wire, pool=pool or PoolConfig(), tls=tls or TlsConfig(), proxy=proxy)
-        self._wire = wire
+        self._key_of = key_of
+        self._stores = StoreKeeper(cache)
+        self._wire = make_wire(wire, pool=pool or PoolConfig(), tls=tls or TlsConfig(), proxy=proxy)
         self._owner = LoopOwner("client")
         self._plan = self._make_plan()
         self._tally = Tally(name, listener)
         self._closed = False
 
     def _make_plan(self) -> Plan:
-        return Plan(self._source, self._policies, wire=self._wire, listener=self._listener, store=self._store)
+        return Plan(self._source, self._policies, wire=self._wire, listener=self._listener, store=self._stores.store)
 
     async def request(
         self,
@@ -280,6 +270,8 @@ class Client:
         total = self._plan.total(pattern) if deadline is None else deadline
         if not total > 0:
             raise ValueError(f"deadline={deadline!r} must be a number of seconds above 0, counted from now")
+        if not key and self._key_of is not None:
+            key = self._key_of(call)
         return Context(deadline=call.started + total, call=call, scope=scope, key=key)
 
     async def _run(self, context: Context, route: str, pattern: str) -> Outcome:
@@ -346,16 +338,19 @@ class Client:
         """Put other options in force at once, all of them or none; what is under way goes on, and state is kept.
 
         Args:
-            options: `timeout`, `pool`, `retry`, `budget`, `breaker`, `throttle`, `rate`, `hedge`, `slow_down`, `limit`
-                and `routes`, as for the constructor.
+            options: as for the constructor: `timeout`, `pool`, `retry`, `budget`, `breaker`, `throttle`, `rate`,
+                `rate_per_key`, `hedge`, `slow_down`, `limit`, `balance`, `discovery`, `cache`, `chaos` and `routes`.
 
         Raises:
             ConfigurationInvalid: they contradict each other, or one cannot be changed while the client lives: the
-                policies of endpoints (`pool`, `breaker`, `limit`, `timeout.attempt`) cannot be switched on or off.
+                policies of endpoints (`pool`, `breaker`, `limit`, `timeout.attempt`) and `chaos` cannot be switched on
+                or off.
             TypeError: there is no such option.
         """
         policies = replace(self._policies, **options)
-        self._plan.reload(policies)
+        store = self._stores.wanted(policies.cache)
+        self._plan.reload(policies, store)
+        self._stores.take(policies.cache, store)
         self._policies = policies
         for name in options:
             self._origins = {each: origin for each, origin in self._origins.items() if each.partition(".")[0] != name}
@@ -365,8 +360,7 @@ class Client:
         """Close every connection; later calls are refused, calls under way break. Safe to call twice."""
         self._closed = True
         await self._plan.aclose()
-        if self._store is not None:
-            await self._store.aclose()
+        await self._stores.aclose()
         await self._wire.aclose()
 
     async def __aenter__(self) -> Self:

@@ -188,6 +188,10 @@ class EndpointPick:
         self._endpoints = present
         self._draining = [each for each in known.values() if each.url not in present and each.health.in_flight]
 
+    def replace_options(self, options: BalanceConfig) -> None:
+        """Choose in another way from now on; what is known of the endpoints is kept."""
+        self._balance.replace_options(options)
+
     def set_health(self, endpoint: Endpoint, *, is_healthy: bool) -> None:
         """Take note of what active health checks found."""
         self._balance.set_health(endpoint, is_healthy=is_healthy)

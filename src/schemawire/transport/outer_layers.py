@@ -5,7 +5,8 @@ from typing import Any, TypeVar
 
 from schemawire.events import Listener
 from schemawire.resilience.budget import RetryBudget
-from schemawire.resilience.call import Context, Judge, Policy
+from schemawire.resilience.call import SUCCESS, Context, Judge, Judgement, Policy
+from schemawire.resilience.fallback import Action, Fallback
 from schemawire.resilience.hedge import Hedge, HedgeConfig
 from schemawire.resilience.keyed_rate_limit import KeyedRateLimit
 from schemawire.resilience.pipeline import Pipeline
@@ -70,12 +71,22 @@ class OuterLayers:
         )
         trial.pipelines(policies)
 
+    def replace_cache(self, cache: Policy | None) -> None:
+        """Answer from another cache, or none, in the pipelines that are made from now on."""
+        self._cache = cache
+
     def pipelines(self, policies: Policies) -> dict[str, Pipeline]:
         """Return the pipeline of each route, and under the empty name that of all other calls.
 
         A policy that was there before and still is goes on with its state and the new options.
         """
         made: dict[str, Policy] = {}
+        keyed = policies.rate_per_key
+        self._kept = {
+            name: policy
+            for name, policy in self._kept.items()
+            if not isinstance(policy, RateLimit | KeyedRateLimit) or isinstance(policy, KeyedRateLimit) is keyed
+        }
         by_route = {"": self._pipeline("", policies, _AS_THE_CLIENT, made)}
         for pattern, options in policies.routes.items():
             by_route[pattern] = self._pipeline(pattern, policies, options, made)
@@ -96,6 +107,7 @@ class OuterLayers:
         layers: list[Policy] = [Deadline(DeadlineConfig(total=None))]
         if self._cache is not None:
             layers.append(self._cache)
+        layer("fallback", policies.fallback, shared, self._fallback)
         layer("admission", policies.throttle, shared, self._throttle)
         layer("rate", policies.rate, own.rate, self._keyed_rate if policies.rate_per_key else self._rate)
         layer("hedge", policies.hedge, own.hedge, self._hedge)
@@ -103,10 +115,15 @@ class OuterLayers:
         layer("pace", policies.slow_down, shared, lambda options, name: SlowDown(options, judge=judge, name=name))
         return Pipeline(layers, name=pattern or "client")
 
+    def _fallback(self, action: Action, name: str) -> Policy:
+        return Fallback(action, judge=_judge_for_fallback, listener=self._listener, name=name)
+
     def _renewed(self, kept: Policy | None, options: object) -> Policy | None:
         if kept is None:
             return None
         policy: Any = kept
+        if isinstance(kept, Fallback):
+            return kept
         if policy.options != options:
             policy.replace_options(options)
         return kept
@@ -131,6 +148,11 @@ class OuterLayers:
             options, budget=self._budget, judge=self._judge_for_retry, until_deadline=_is_patient,
             discard=self._discard, listener=self._listener, name=name,
         )  # fmt: skip
+
+
+def _judge_for_fallback(context: Context, result: Any, error: BaseException | None) -> Judgement:
+    # A streamed response cannot be made up, so its outcome is nothing that a fallback answers.
+    return SUCCESS if context.scope is not None else judge(context, result, error)
 
 
 def _is_patient(context: Context) -> bool:

@@ -10,6 +10,7 @@ from schemawire.resilience.breaker import CircuitBreaker
 from schemawire.resilience.budget import RetryBudget
 from schemawire.resilience.bulkhead import Bulkhead, BulkheadConfig
 from schemawire.resilience.call import Context, Handler, Judgement, RetryClass
+from schemawire.resilience.chaos import Chaos
 from schemawire.resilience.ranges import show
 from schemawire.resilience.retry import Retry
 from schemawire.resilience.timeout import TimeLimiter, TimeLimiterConfig
@@ -22,7 +23,8 @@ from schemawire.transport.discovery.static import StaticDiscovery
 from schemawire.transport.discovery.watcher import Watcher
 from schemawire.transport.endpoints import Endpoint, EndpointPick
 from schemawire.transport.health_checks import HealthChecker
-from schemawire.transport.message import Response
+from schemawire.transport.message import Headers, Response
+from schemawire.transport.one_store import OneStore
 from schemawire.transport.options import PoolConfig
 from schemawire.transport.outer_layers import OuterLayers
 from schemawire.transport.policies import Policies
@@ -35,11 +37,11 @@ Outcome = Response | StreamResponse
 
 PLACES = (
     *("deadline", "cache", "fallback", "flight", "admission", "rate", "hedge", "retry", "pace", "pick"),
-    *("breaker", "limit", "bulkhead", "timeout"),
+    *("breaker", "limit", "bulkhead", "timeout", "chaos"),
 )
 """The places of policies, outside in; from `breaker` on they are each endpoint's own."""
 
-_FIXED = ("balance", "cache", "discovery", "health_check", "max_body_bytes", "rate_per_key")
+_FIXED = ("health_check", "max_body_bytes", "fallback", "one_store")
 """Options that shape what is built once."""
 
 
@@ -63,8 +65,10 @@ class Plan:
         listener: Listener | None,
         store: CacheStore | None = None,
     ) -> None:
+        self._source = source
         self._policies = policies
         self._listener = listener
+        self._retired: list[Cache] = []
         self.pick = EndpointPick(
             self._endpoint,
             options=policies.balance,
@@ -80,13 +84,25 @@ class Plan:
         checks = policies.health_check
         self._checker = None if checks is None else HealthChecker(self.pick, wire, checks, listener=listener)
         self._attempt = Attempt(wire, policies.timeout, max_body_bytes=policies.max_body_bytes, listener=listener)
-        self._picked: Handler[Outcome] = self.pick.bind(self._attempt)
+        self.chaos = None if policies.chaos is None else Chaos(policies.chaos, outcome=_unavailable, listener=listener)
+        self._picked: Handler[Outcome] = self.pick.bind(self._innermost(wire))
         self.budget = RetryBudget(policies.budget)
         self.cache = self._cache(source, store)
         self.outer = OuterLayers(
             self.budget, cache=self.cache, judge_for_retry=self._judge_for_retry, discard=_discard, listener=listener
         )
         self._put_together()
+
+    def _innermost(self, wire: Wire) -> Handler[Outcome]:
+        """Return the attempt, with what stands between it and every other policy."""
+        inner: Handler[Outcome] = self._attempt
+        if self.chaos is not None:
+            inner = self.chaos.bind(inner)
+        options = self._policies.one_store
+        if options is None:
+            return inner
+        check = OneStore(options, endpoints=lambda: self.pick.endpoints, wire=wire, timeouts=self._policies.timeout)
+        return check.bind(inner)
 
     def _put_together(self) -> None:
         policies = self._policies
@@ -113,10 +129,14 @@ class Plan:
         found = self.outer.policies.get("retry")
         return found if isinstance(found, Retry) else None
 
-    def reload(self, policies: Policies) -> None:
+    def reload(self, policies: Policies, store: CacheStore | None) -> None:
         """Put other options in force for calls and attempts that begin from now on, all of them or none.
 
-        Breakers, queues, budgets and limits keep their state.
+        Breakers, queues, budgets and limits keep their state; another cache begins with what its store holds.
+
+        Args:
+            policies: all options.
+            store: where cached responses are kept from now on.
 
         Raises:
             ConfigurationInvalid: the options contradict each other, or one cannot be changed while the client lives.
@@ -125,13 +145,30 @@ class Plan:
         RouteTable(policies.routes)
         self.outer.require_coherent(policies)
         self._each_with(policies, Place(url=""))  # It checks the options of the endpoints against each other.
-        self._policies = policies
+        before, self._policies = self._policies, policies
         self._attempt.timeouts = policies.timeout
+        if self.chaos is not None and policies.chaos is not None:
+            self.chaos.replace_options(policies.chaos)
+        if before.cache != policies.cache:
+            self._retired.extend([] if self.cache is None else [self.cache])
+            self.cache = self._cache(self._source, store)
+            self.outer.replace_cache(self.cache)
+        self._follow_as(policies, before)
         if policies.budget is not None:
             self.budget.replace_options(policies.budget)
         for endpoint in self.pick.endpoints:
             endpoint.layers.replace_options(**_endpoint_options(policies))
         self._put_together()
+
+    def _follow_as(self, policies: Policies, before: Policies) -> None:
+        if policies.balance != before.balance:
+            self.pick.replace_options(policies.balance)
+        if policies.discovery == before.discovery:
+            return
+        if self.watcher is not None:
+            self.watcher.replace_options(policies.discovery)
+        elif isinstance(self._source, StaticDiscovery):
+            self.pick.take(arranged(self._source.places, policies.discovery))
 
     def start(self) -> None:
         """Begin what runs beside the calls, on the running event loop: discovery and health checks."""
@@ -141,7 +178,7 @@ class Plan:
 
     async def aclose(self) -> None:
         """Stop what `start` began, and what the cache refreshes. Safe to call twice."""
-        for beside in (self.watcher, self._checker, self.cache):
+        for beside in (self.watcher, self._checker, self.cache, *self._retired):
             if beside is not None:
                 await beside.aclose()
 
@@ -185,6 +222,8 @@ class Plan:
         # Before a discovery has answered there is no endpoint to look at, so one is made for the purpose.
         each = self._endpoint(Place(url="")).layers.layers
         layers = {**self._pipelines[""].layers, "pick": self.pick, **each}
+        if self.chaos is not None:
+            layers["chaos"] = self.chaos
         lines = [f"timeouts: {show(self._policies.timeout)}", "policies, outside in (– is off):"]
         texts = {place: policy.describe() for place, policy in layers.items()}
         texts["deadline"] = f"deadline: total={self._policies.timeout.total:g} unless the call says otherwise"
@@ -201,6 +240,8 @@ def require_reloadable(present: Policies, wanted: Policies) -> None:
     fixed = [name for name in _FIXED if getattr(present, name) != getattr(wanted, name)]
     before, after = _endpoint_options(present), _endpoint_options(wanted)
     fixed += sorted(before.keys() ^ after.keys())
+    if (present.chaos is None) is not (wanted.chaos is None):
+        fixed.append("chaos")
     if present.budget is not None and wanted.budget is None:
         fixed.append("budget")
     if fixed:
@@ -226,6 +267,10 @@ def _bulkhead(options: PoolConfig) -> BulkheadConfig:
     return BulkheadConfig(
         max_concurrent=options.max_connections, max_queue=options.max_queue, max_wait=options.queue_timeout
     )
+
+
+def _unavailable(context: Context) -> Response:
+    return Response(status=503, headers=Headers(), body=b"", url=context.endpoint.url + context.call.target)
 
 
 async def _discard(result: Outcome) -> None:

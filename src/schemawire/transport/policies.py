@@ -8,7 +8,9 @@ from schemawire.resilience.adaptive_limit import AdaptiveLimitConfig
 from schemawire.resilience.balance import BalanceConfig
 from schemawire.resilience.breaker_state import CircuitBreakerConfig
 from schemawire.resilience.budget import RetryBudgetConfig
+from schemawire.resilience.chaos import ChaosConfig
 from schemawire.resilience.coherence import require_agreement
+from schemawire.resilience.fallback import Action
 from schemawire.resilience.hedge import HedgeConfig
 from schemawire.resilience.ranges import require_count
 from schemawire.resilience.rate_limit import RateLimitConfig
@@ -18,6 +20,7 @@ from schemawire.resilience.timeout import TimeLimiterConfig
 from schemawire.transport.cache_config import CacheConfig
 from schemawire.transport.discovery.options import DiscoveryConfig
 from schemawire.transport.health_checks import HealthCheckConfig
+from schemawire.transport.one_store import OneStoreConfig
 from schemawire.transport.options import PoolConfig, TimeoutConfig
 from schemawire.transport.routes import RouteOptions
 from schemawire.transport.slow_down import SlowDownConfig
@@ -45,6 +48,9 @@ class Policies:
     hedge: HedgeConfig | None = None
     slow_down: SlowDownConfig | None = None
     limit: AdaptiveLimitConfig | None = None
+    fallback: Action | None = None
+    chaos: ChaosConfig | None = None
+    one_store: OneStoreConfig | None = None
     routes: Mapping[str, RouteOptions] = field(default_factory=lambda: _NO_ROUTES)
 
     def __post_init__(self) -> None:

@@ -53,8 +53,8 @@ class Watcher:
         draw: a source of uniform draws from [0, 1).
     """
 
-    # Invariants: `_places` is what the sink was given last; `_known` is set once that is not empty; there is at most
-    # one task, and only `aclose` or the end of its event loop cancels it.
+    # Invariants: `_listing` is the last good one, and `_places` what the sink was given last; `_known` is set once that
+    # is not empty; there is at most one task, and only `aclose` or the end of its event loop cancels it.
 
     def __init__(
         self,
@@ -71,6 +71,7 @@ class Watcher:
         self._sink: weakref.WeakMethod[Sink] = weakref.WeakMethod(sink)
         self._listener = listener
         self._draw = draw
+        self._listing: tuple[Place, ...] = ()
         self._places: tuple[Place, ...] = ()
         self._known = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -102,6 +103,16 @@ class Watcher:
         except TimeoutError:
             why = self._last_error or "it has not answered yet"
             raise NoEndpoint(f"{self._source.name} has named no endpoint so far: {why}") from None
+
+    def replace_options(self, options: DiscoveryConfig) -> None:
+        """Arrange the last good listing, and every later one, in another way."""
+        self._options = options
+        sink = self._sink()
+        if sink is None or not self._listing:
+            return
+        places = arranged(self._listing, options)
+        if places != self._places:
+            self._change(places, sink)
 
     async def aclose(self) -> None:
         """Stop following; the places stay as they are. Safe to call twice, and on another event loop."""
@@ -152,7 +163,8 @@ class Watcher:
         if listing.problems:
             left_out = f"{len(listing.problems)} entries are left out: {'; '.join(listing.problems[:5])}"
             self._tell_failure(left_out, None, None)
-        places = arranged(listing.places, self._options)
+        self._listing = tuple(listing.places)
+        places = arranged(self._listing, self._options)
         if places != self._places:
             self._change(places, sink)
         return True

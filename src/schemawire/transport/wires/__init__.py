@@ -33,12 +33,14 @@ _WIRES: dict[str, Callable[[PoolConfig, TlsConfig, ProxyConfig | None], Wire]] =
 _EXTRAS = {"httpx2": "http2", "pyreqwest": "fast"}
 
 
-def make_wire(name: str, *, pool: PoolConfig, tls: TlsConfig, proxy: ProxyConfig | None = None) -> Wire:
-    """Return the wire called `name`.
+def make_wire(name: str | Wire, *, pool: PoolConfig, tls: TlsConfig, proxy: ProxyConfig | None = None) -> Wire:
+    """Return the wire called `name`, or the wire itself where it is one.
 
     Raises:
         ConfigurationInvalid: there is no such wire, or its library is not installed.
     """
+    if not isinstance(name, str):
+        return name
     make = _WIRES.get(name)
     if make is None:
         raise ConfigurationInvalid(

@@ -124,8 +124,8 @@ class Line(ResponseHandler):
 class IdleLines:
     """The idle connections to one origin: the last used is used next, so that those too many grow old and are closed.
 
-    Invariants: `_kept` stands in the order in which connections came, which is the order of their age, and each line in
-    it has `idle` set; while there are any, a timer is set that is due no later than the first of them. A connection that
+    Invariants: `_kept` stands in the order in which connections came, which is that of their age, and each line in it
+    has `idle` set; while there are any, a timer is set that is due no later than the first of them. A connection that
     lies here holds no line: else it would complain, when a forgotten client is collected, that nobody has closed it.
 
     Args:
