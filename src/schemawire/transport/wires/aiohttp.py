@@ -70,11 +70,15 @@ class AiohttpWire:
             message = None if origin is None else origin.message(request, url[path_at:])
             if origin is None or message is None:
                 return await self._through_session(request, connect_timeout, read_timeout)
-            idle = origin.idle
-            taken = (None if idle is None else idle.take()) or await origin.connect(
-                self._timeout(connect_timeout, math.inf)
-            )
+            idle, connecting = origin.idle, 0.0
+            taken = None if idle is None else idle.take()
+            if taken is None:
+                clock = asyncio.get_running_loop().time
+                connecting = -clock()
+                taken = await origin.connect(self._timeout(connect_timeout, math.inf))
+                connecting += clock()
             exchange = Exchange(taken, origin, url, self._watch(read_timeout), self._ended)
+            exchange.connecting = connecting
         except TRANSLATED as error:
             self._in_flight -= 1
             raise translated(error, url) from error

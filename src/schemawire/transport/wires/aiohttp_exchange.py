@@ -126,6 +126,7 @@ class Exchange:
         "_origin",
         "_url",
         "_watch",
+        "connecting",
         "headers",
         "status",
     )
@@ -146,6 +147,8 @@ class Exchange:
         self._url = url
         self._watch = watch
         self._on_end = on_end
+        self.connecting = 0.0
+        """Seconds that a new connection took; 0 for one that was idle."""
         self.status = 0
         self.headers: Headers = _NO_HEADERS
 
