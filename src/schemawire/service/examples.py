@@ -107,12 +107,16 @@ BODY_EXAMPLES: dict[str, Any] = {
     },
     "submit_operation": {"operations": [{"operation": "create_entity", "data": {"name": "Comment"}}]},
     "restore": {"version": 1, "message": "undo"},
+    "refine": {"sentence": "Add an entity Tag.", "sessionId": "s-1"},
+    "undo": {"message": "not what was meant"},
     "compatibility": {
         "mode": "BACKWARD",
         "operations": [{"operation": "delete_entity", "data": {"name": "Post", "cascade": True}}],
     },
     "patch_settings": {"compatibility": "BACKWARD_TRANSITIVE"},
     "analyze": {"description": "A library has books. Each book has a title and belongs to one author."},
+    "refine": {"sentence": "add a rating from 1 to 5 to posts", "sessionId": "s-1"},
+    "undo": {"sessionId": "s-1"},
     "create_key": {"name": "ci", "scopes": ["write"], "projects": ["blog"], "expiresIn": 86400, "rate": 50},
     "rotate_key": {"overlap": 3600},
 }
@@ -206,9 +210,26 @@ DATA_EXAMPLES: dict[str, Any] = {
     },
     "analyze": {
         "schema": {"formatVersion": "1", "name": "library", "entities": [{"name": "Book"}]},
-        "tier": "offline",
+        "tier": "patterns",
         "warnings": [],
     },
+    "refine": {
+        "sessionId": "s-1",
+        "kind": "change",
+        "explanation": "Add rating to Post.",
+        "applied": False,
+        "operations": [
+            {
+                "operation": "create_field",
+                "data": {"entity": "Post", "name": "rating", "type": "integer", "required": True, "min": 1, "max": 5},
+            }
+        ],
+        "changes": [{"code": "field_added", "pointer": "/entities/0/fields/2", "path": "Post.rating"}],
+        "choices": [],
+        "tier": "patterns",
+        "usage": None,
+    },
+    "undo": {"undone": 3, "restored": 2, "version": 4},
 }
 """By name of the handler: the `data` of a success."""
 
