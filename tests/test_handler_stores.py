@@ -20,8 +20,12 @@ async def test_writes_to_two_services_with_a_file_each_are_refused(tmp_path: Pat
         ]
         urls = ",".join(each.base_url for each in services)
         handler = await stack.enter_async_context(DomainSchemaHandler(base_url=urls, api_key=KEY))
-        operations = [{"operation": "create_entity", "data": {"name": "Post"}}]
-        with pytest.raises(StoresDiffer, match=services[1].base_url):
+
+        async def keep_writing() -> None:
+            operations = [{"operation": "create_entity", "data": {"name": "Post"}}]
             for number in range(20):
                 await handler.batch_operations(operations=operations, project_id=f"p{number}", session_id="s")
+
+        with pytest.raises(StoresDiffer, match=services[1].base_url):
+            await keep_writing()
         assert (await handler.health_check()).is_healthy
