@@ -50,6 +50,16 @@ class RequestContext:
         value = self.header(name)
         return value if value and _SANE_LABEL.fullmatch(value) else None
 
+    def check_headers(self) -> None:
+        """Refuse headers that are malformed, and work that nobody waits for any more.
+
+        Raises:
+            RequestRefused: a header is malformed, or the caller's deadline has passed.
+        """
+        if self.fault is not None:
+            raise self.fault
+        self.check_deadline()
+
     def check_deadline(self) -> None:
         """Refuse work that nobody waits for any more.
 

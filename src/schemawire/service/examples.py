@@ -142,6 +142,20 @@ DATA_EXAMPLES: dict[str, Any] = {
     "patch": {"changed": True, "created": False, **VERSION},
     "upload": {"changed": True, "created": False, **VERSION},
     "restore": {"changed": True, "created": False, **VERSION},
+    "refine": {
+        "sessionId": "s-1",
+        "kind": "change",
+        "explanation": "Add the entity Tag.",
+        "applied": False,
+        "operations": [CREATE_ENTITY],
+        "choices": [],
+        "tier": "patterns",
+        "usage": None,
+        "changes": [
+            {"code": "entity_added", "pointer": "/entities/2", "path": "Tag", "before": None, "after": {"name": "Tag"}}
+        ],
+    },
+    "undo": {"undone": 3, "restored": 2, "version": 4},
     "read": BLOG,
     "read_version": BLOG,
     "delete": None,

@@ -125,10 +125,7 @@ class Frontier:
         state = self._terms.rates.take(principal.name, principal.rate, context.started)
         if state is not None:
             context.extra_headers += state.headers()
-        if context.fault is not None:
-            raise context.fault
         _refuse_hidden_slash(scope)
-        context.check_deadline()
 
     def _greet_page(self, scope: Scope, context: RequestContext) -> bool:
         """Let the page of an allowed origin read the reply, and tell whether it only asks what it may send.

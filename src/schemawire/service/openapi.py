@@ -10,6 +10,7 @@ from pydantic.json_schema import models_json_schema
 from schemawire.protocol import headers as names
 from schemawire.protocol.paths import API_ROOT
 from schemawire.protocol.problems import PROBLEM_TYPE, STATUS_OF_CODE
+from schemawire.service.answers import LINKS, answer_schemas, data_schema
 from schemawire.service.document_schemas import REFERENCE, document_schemas
 from schemawire.service.examples import BODY_EXAMPLES, PATH_EXAMPLES, reply_example
 from schemawire.service.refusals import RequestRefused
@@ -34,10 +35,13 @@ _TAG_OF_END = {
     "compatibility": "Compatibility", "batch": "Batches", "stream": "Streams", "events": "Streams",
     "async": "Operations", "analyze": "Words", "refine": "Words",
 }  # fmt: skip
+SSE = "text/event-stream"
+_PROBLEM = {"$ref": REFERENCE.format(model="Problem")}
+_REPLY = {"$ref": REFERENCE.format(model="Reply")}
 _PARAMETERS: dict[str, dict[str, Any]] = {
     "RequestId": {
-        "name": names.REQUEST_ID, "description": "The id of the request; made if missing.",
-        "schema": {"type": "string", "pattern": "^[A-Za-z0-9._:/+=@-]{1,128}$"}, "example": "checkout-7",
+        "name": names.REQUEST_ID, "description": "The id of the request: 1 to 128 of `A-Za-z0-9._:/+=@-`; made if missing or not fit.",
+        "schema": {"type": "string"}, "example": "checkout-7",
     },
     "Priority": {
         "name": names.PRIORITY, "description": "How urgent it is; at most as urgent as the route.",
@@ -71,6 +75,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
         _add_parameters(operation, path)
         _add_examples(operation)
         _add_headers(operation)
+        _add_links(operation)
         operation["security"] = [] if _is_open(path) else [{"key": []}]
     return document
 
@@ -101,6 +106,7 @@ def _add_components(document: dict[str, Any]) -> None:
     _, bodies = models_json_schema([(model, "validation") for model in BODY_MODELS], ref_template=REFERENCE)
     schemas = components.setdefault("schemas", {})
     schemas.update(bodies["$defs"])
+    schemas.update(answer_schemas())
     schemas.update(document_schemas())
     _name_documents(schemas)
     components["parameters"] = {
@@ -128,11 +134,27 @@ def _name_documents(schemas: dict[str, Any]) -> None:
 
 def _retype(operation: dict[str, Any]) -> None:
     media_type = operation.pop("x-media-type", "application/json")
-    for status, response in operation["responses"].items():
+    known = data_schema(operation["operationId"])
+    for response in operation["responses"].values():
         content = response.get("content", {})
-        if "application/json" in content:
-            schema = content.pop("application/json")
-            content[PROBLEM_TYPE if int(status) >= 400 else media_type] = schema
+        if "application/json" not in content:
+            continue
+        described = content.pop("application/json")
+        if described["schema"] == _PROBLEM:
+            content[PROBLEM_TYPE] = described
+        elif media_type == SSE:
+            content[media_type] = {"schema": _event(described["schema"])}
+        else:
+            content[media_type] = described
+            if known is not None and described["schema"] == _REPLY:
+                described["schema"] = {"allOf": [_REPLY, {"type": "object", "properties": {"data": known}}]}
+
+
+def _event(payload: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of one server-sent event, whose data is JSON."""
+    data = {"type": "string", "contentMediaType": "application/json", "contentSchema": payload}
+    texts = {name: {"type": "string"} for name in ("event", "id")}
+    return {"type": "object", "properties": {"data": data, "retry": {"type": "integer"}, **texts}}
 
 
 def _add_parameters(operation: dict[str, Any], path: str) -> None:
@@ -158,12 +180,16 @@ def _add_examples(operation: dict[str, Any]) -> None:
             content["example"] = BODY_EXAMPLES[handler]
     for status, response in operation["responses"].items():
         for media_type, content in response.get("content", {}).items():
-            if int(status) >= 400:
+            if media_type == PROBLEM_TYPE:
                 codes = response["description"].split(", ")
                 content["examples"] = {
                     code: {"$ref": f"#/components/examples/{code}"} for code in codes if code in STATUS_OF_CODE
                 }
-            elif media_type == "application/json" and (example := reply_example(handler)) is not None:
+            elif (
+                media_type == "application/json"
+                and int(status) < 300
+                and (example := reply_example(handler)) is not None
+            ):
                 content["example"] = example
 
 
@@ -173,6 +199,13 @@ def _problem(code: str) -> dict[str, Any]:
         mode="json", by_alias=True, exclude_none=True
     )
     return made
+
+
+def _add_links(operation: dict[str, Any]) -> None:
+    links = LINKS.get(operation["operationId"])
+    for status, response in operation["responses"].items():
+        if links is not None and int(status) < 300:
+            response["links"] = links
 
 
 def _add_headers(operation: dict[str, Any]) -> None:

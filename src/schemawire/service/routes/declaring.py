@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
+from schemawire.exchange import FORMATS
 from schemawire.protocol.paths import PROJECT_ID_FIX, is_project_id
 from schemawire.protocol.problems import STATUS_OF_CODE, Problem
 from schemawire.service.access import Scope
@@ -42,6 +43,7 @@ _PATH_SCHEMAS: dict[str, dict[str, Any]] = {
     "version": {"type": "integer", "minimum": 1, "maximum": MAX_VERSION},
     "operationId": {"type": "string", "minLength": 1, "maxLength": 64},
     "keyId": {"type": "string", "minLength": 1, "maxLength": 64},
+    "format": {"type": "string", "enum": sorted(FORMATS)},
 }
 BODY_MODELS: list[type[BaseModel]] = []
 """The models of all bodies that routes take, for the description."""
@@ -118,6 +120,7 @@ def route(
             context.is_audited = is_audited
             if needs is not None:
                 context.principal.require(needs)
+                context.check_headers()
             if has_project:
                 _check_project(context, request.path_params["projectId"])
             if request.scope["query_string"]:

@@ -54,7 +54,12 @@ KEY = Parameter(
     name=names.IDEMPOTENCY_KEY, place="header", description="Makes the write safe to repeat: it is done once."
 )
 DEADLINE = Parameter(
-    name=names.REQUEST_DEADLINE, place="header", description="Milliseconds that the caller waits; then nothing is done."
+    name=names.REQUEST_DEADLINE,
+    place="header",
+    description="Milliseconds that the caller waits; then nothing is done.",
+    low=1,
+    high=86_400_000,
+    example=30_000,
 )
 FLAG = ("true", "false")
 DRY_RUN = Parameter(name="dryRun", description="`true`: say what would happen, and store nothing.", values=FLAG)
