@@ -107,8 +107,6 @@ BODY_EXAMPLES: dict[str, Any] = {
     },
     "submit_operation": {"operations": [{"operation": "create_entity", "data": {"name": "Comment"}}]},
     "restore": {"version": 1, "message": "undo"},
-    "refine": {"sentence": "Add an entity Tag.", "sessionId": "s-1"},
-    "undo": {"message": "not what was meant"},
     "compatibility": {
         "mode": "BACKWARD",
         "operations": [{"operation": "delete_entity", "data": {"name": "Post", "cascade": True}}],
@@ -116,7 +114,7 @@ BODY_EXAMPLES: dict[str, Any] = {
     "patch_settings": {"compatibility": "BACKWARD_TRANSITIVE"},
     "analyze": {"description": "A library has books. Each book has a title and belongs to one author."},
     "refine": {"sentence": "add a rating from 1 to 5 to posts", "sessionId": "s-1"},
-    "undo": {"sessionId": "s-1"},
+    "undo": {"message": "not what was meant"},
     "create_key": {"name": "ci", "scopes": ["write"], "projects": ["blog"], "expiresIn": 86400, "rate": 50},
     "rotate_key": {"overlap": 3600},
 }
@@ -142,20 +140,6 @@ DATA_EXAMPLES: dict[str, Any] = {
     "patch": {"changed": True, "created": False, **VERSION},
     "upload": {"changed": True, "created": False, **VERSION},
     "restore": {"changed": True, "created": False, **VERSION},
-    "refine": {
-        "sessionId": "s-1",
-        "kind": "change",
-        "explanation": "Add the entity Tag.",
-        "applied": False,
-        "operations": [CREATE_ENTITY],
-        "choices": [],
-        "tier": "patterns",
-        "usage": None,
-        "changes": [
-            {"code": "entity_added", "pointer": "/entities/2", "path": "Tag", "before": None, "after": {"name": "Tag"}}
-        ],
-    },
-    "undo": {"undone": 3, "restored": 2, "version": 4},
     "read": BLOG,
     "read_version": BLOG,
     "delete": None,

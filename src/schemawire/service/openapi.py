@@ -40,7 +40,7 @@ _PROBLEM = {"$ref": REFERENCE.format(model="Problem")}
 _REPLY = {"$ref": REFERENCE.format(model="Reply")}
 _PARAMETERS: dict[str, dict[str, Any]] = {
     "RequestId": {
-        "name": names.REQUEST_ID, "description": "The id of the request: 1 to 128 of `A-Za-z0-9._:/+=@-`; made if missing or not fit.",
+        "name": names.REQUEST_ID, "description": "The id of the request; made if missing or not fit.",
         "schema": {"type": "string"}, "example": "checkout-7",
     },
     "Priority": {
