@@ -6,6 +6,7 @@ Knows the schema; knows no way of reading text.
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from schemawire.analysis.explaining import Explanation, explain
 from schemawire.errors import ConfigurationInvalid
 from schemawire.schema.model import DomainSchema, Evidence
 
@@ -91,6 +92,10 @@ class Draft:
         for entity in self.schema.entities:
             found |= {f"{entity.name}.{field.name}": field.evidence for field in entity.fields if field.evidence}
         return found
+
+    def explain(self) -> list[Explanation]:
+        """Return for each element and field the sentence it came from, and the tier and rule that made it."""
+        return explain(self.schema)
 
 
 class Analyser(Protocol):

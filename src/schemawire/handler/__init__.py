@@ -1,7 +1,14 @@
 """The handler: one object that turns words into schemas and keeps them in a backend."""
 
 from schemawire.handler.handler import DomainSchemaHandler
-from schemawire.handler.results import BatchResult, DomainResult, HealthStatus, StoredSchema, StreamSummary
+from schemawire.handler.results import (
+    BatchResult,
+    DomainResult,
+    HealthStatus,
+    RefineResult,
+    StoredSchema,
+    StreamSummary,
+)
 from schemawire.handler.streaming import StreamingConfig
 from schemawire.handler.synchronous import SyncDomainSchemaHandler
 
@@ -10,6 +17,7 @@ __all__ = [
     "DomainResult",
     "DomainSchemaHandler",
     "HealthStatus",
+    "RefineResult",
     "StoredSchema",
     "StreamSummary",
     "StreamingConfig",

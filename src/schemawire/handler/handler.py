@@ -5,13 +5,14 @@ from dataclasses import replace
 from math import inf
 from typing import Any, Self
 
-from schemawire.analysis import Analyser, AnalysisOptions, Draft, OfflineAnalyser
+from schemawire.analysis import Analyser, AnalysisOptions, Draft, ModelAnalyser
 from schemawire.events import Listener, step_scope
 from schemawire.handler.backend import Backend, read_reply, result_of
 from schemawire.handler.callbacks import Callback, CallbackEvent, Callbacks
 from schemawire.handler.configuration import build_client, configuration_issues, resolve_settings
 from schemawire.handler.health import ask_health
 from schemawire.handler.reading import Reading
+from schemawire.handler.refining import Refining, chosen_analyser
 from schemawire.handler.results import DomainResult, HealthStatus, StreamSummary
 from schemawire.handler.streaming import StreamingConfig, StreamRequest, read_stream
 from schemawire.handler.submitting import Submitting
@@ -23,7 +24,7 @@ from schemawire.settings.client import ClientSettings, get_preset
 from schemawire.transport import PoolConfig, TimeoutConfig, Wire
 
 
-class DomainSchemaHandler(Reading, Writing, Submitting):
+class DomainSchemaHandler(Reading, Writing, Submitting, Refining):
     """Turns descriptions into schemas and keeps them in a backend, over a connection that may fail at any time.
 
     Every write carries an idempotency key of its own and is sent again until it is acknowledged or its deadline has
@@ -41,7 +42,8 @@ class DomainSchemaHandler(Reading, Writing, Submitting):
         timeout_config: connect, read, attempt and total limits, in seconds.
         pool_config: how many connections, and how many calls may wait for one.
         settings: everything from the environment; single arguments win over it.
-        analyser: what reads descriptions; the offline analyser if not given.
+        analyser: what reads descriptions: `offline`, `model` (SCHEMAWIRE_LLM_*, checked by the offline one), or an
+            analyser of your own; if not given the models where some are set, else `offline`.
         analysis: what the analyser adds to the words: keys, timestamps, join entities.
         wire: how single requests are sent: a name, or a `Wire`.
         listener: hears what happens to calls, attempts and breakers.
@@ -62,7 +64,7 @@ class DomainSchemaHandler(Reading, Writing, Submitting):
         timeout_config: TimeoutConfig | None = None,
         pool_config: PoolConfig | None = None,
         settings: ClientSettings | None = None,
-        analyser: Analyser | None = None,
+        analyser: Analyser | str | None = None,
         analysis: AnalysisOptions | None = None,
         wire: str | Wire | None = None,
         listener: Listener | None = None,
@@ -82,7 +84,7 @@ class DomainSchemaHandler(Reading, Writing, Submitting):
         self._listener = listener
         self._callbacks = Callbacks()
         self._watchers: set[asyncio.Task[None]] = set()
-        self._analyser: Analyser = analyser or OfflineAnalyser()
+        self._analyser = chosen_analyser(analyser)
         self._analysis = analysis or AnalysisOptions()
 
     async def __aenter__(self) -> Self:
@@ -94,6 +96,8 @@ class DomainSchemaHandler(Reading, Writing, Submitting):
     async def aclose(self) -> None:
         """Stop watching submitted operations and close every connection; a second call does nothing."""
         await self._stop_watching()
+        if isinstance(self._analyser, ModelAnalyser):
+            await self._analyser.aclose()
         await self.client.aclose()
 
     async def analyze(self, description: str) -> Draft:

@@ -76,6 +76,31 @@ class HealthStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RefineResult:
+    """What a sentence about a schema came to.
+
+    `change` carries operations and their differences; `question` wants an answer, by number or in words; `answer` tells
+    something; after `undo` the change before is gone; `discard` forgot what was proposed.
+    """
+
+    kind: str
+    explanation: str
+    applied: bool
+    """Whether a new version was stored."""
+    project_id: str
+    session_id: str
+    version: int | None = None
+    """The newest version now; `None` while there is no project."""
+    digest: str | None = None
+    operations: tuple[dict[str, Any], ...] = ()
+    changes: tuple[dict[str, Any], ...] = ()
+    choices: tuple[str, ...] = ()
+    tier: str = "patterns"
+    usage: dict[str, Any] | None = None
+    """What a language model took."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoredSchema:
     """A schema as the backend keeps it."""
 

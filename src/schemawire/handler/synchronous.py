@@ -9,7 +9,14 @@ from schemawire.analysis import Draft
 from schemawire.errors import Closed
 from schemawire.handler.callbacks import Callback, CallbackEvent
 from schemawire.handler.handler import DomainSchemaHandler
-from schemawire.handler.results import BatchResult, DomainResult, HealthStatus, StoredSchema, StreamSummary
+from schemawire.handler.results import (
+    BatchResult,
+    DomainResult,
+    HealthStatus,
+    RefineResult,
+    StoredSchema,
+    StreamSummary,
+)
 from schemawire.protocol.messages import OperationStatus, ProjectPage, VersionRecord
 from schemawire.schema import DomainSchema
 
@@ -135,6 +142,14 @@ class SyncDomainSchemaHandler:
     def restore(self, project_id: str, version: int, *, message: str | None = None) -> DomainResult:
         """See `DomainSchemaHandler.restore`."""
         return self._thread.run(self._handler.restore(project_id, version, message=message))
+
+    def refine(self, project_id: str, sentence: str, session_id: str, **options: Any) -> RefineResult:
+        """See `DomainSchemaHandler.refine`."""
+        return self._thread.run(self._handler.refine(project_id, sentence, session_id, **options))
+
+    def undo(self, project_id: str, session_id: str | None = None, **options: Any) -> DomainResult:
+        """See `DomainSchemaHandler.undo`."""
+        return self._thread.run(self._handler.undo(project_id, session_id, **options))
 
     def get_schema(self, project_id: str, *, version: int | None = None) -> StoredSchema:
         """See `DomainSchemaHandler.get_schema`."""
