@@ -108,8 +108,8 @@ class TracedStore:
     def _hear(self, engine: Engine) -> None:
         if engine not in self._heard:
             self._heard.add(engine)
-            event.listen(engine, "before_cursor_execute", _begin)
-            event.listen(engine, "after_cursor_execute", _end)
+            event.listen(engine, "before_cursor_execute", _begin, named=True)
+            event.listen(engine, "after_cursor_execute", _end, named=True)
             event.listen(engine, "handle_error", _fail)
 
 
@@ -133,15 +133,13 @@ class _Work:
         return scope
 
 
-def _begin(
-    conn: Connection, cursor: Any, statement: str, parameters: Any, context: Any, executemany: bool
-) -> None:  # the names and their number are SQLAlchemy's
+def _begin(*, statement: str, context: Any, **_: Any) -> None:
     work = otel_context.get_value(_WORK)
     if isinstance(work, _Work) and context is not None:
         context.__dict__[_OPEN] = work.open(statement)
 
 
-def _end(conn: Connection, cursor: Any, statement: str, parameters: Any, context: Any, executemany: bool) -> None:
+def _end(*, context: Any, **_: Any) -> None:
     _close(context, None)
 
 
