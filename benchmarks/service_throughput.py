@@ -29,6 +29,7 @@ import aiohttp
 from schemawire.testing.service_process import ServiceProcess, free_port
 
 CONCURRENCY = (1, 16, 64)
+KINDS = ["read", "304", "write", "batch"]
 BATCH_SIZE = 1_000
 STARLETTE = """
 import sys, uvicorn
@@ -59,6 +60,8 @@ class Load:
 
     base_url: str
     key: str
+    tag: str
+    """The entity tag of what is read."""
     kind: str
     concurrency: int
     seconds: float
@@ -71,8 +74,8 @@ def body_of(kind: str, number: int) -> tuple[str, str, bytes]:
         "data": {"name": f"E{number}", "fields": [{"name": "a", "type": "string"}]},
     }
     match kind:
-        case "read":
-            return "GET", "/api/domain-schema/bench", b""
+        case "read" | "304":
+            return "GET", "/api/domain-schema/small", b""
         case "write":
             return "PATCH", "/api/domain-schema/bench", json.dumps(operation).encode()
     names = (f"E{number}_{index}" for index in range(BATCH_SIZE))
@@ -91,6 +94,7 @@ async def _run_load(load: Load) -> float:
     end = time.monotonic() + load.seconds
     connector = aiohttp.TCPConnector(limit=load.concurrency)
     headers = {"Authorization": f"Bearer {load.key}", "Content-Type": "application/json"}
+    headers |= {"If-None-Match": load.tag} if load.kind == "304" else {}
     async with aiohttp.ClientSession(load.base_url, connector=connector, headers=headers) as session:
 
         async def send_all() -> int:
@@ -99,7 +103,7 @@ async def _run_load(load: Load) -> float:
                 method, path, body = body_of(load.kind, next(numbers))
                 async with session.request(method, path, data=body) as reply:
                     await reply.read()
-                    assert reply.status < 300, await reply.text()
+                    assert reply.status < 300 or (load.kind == "304" and reply.status == 304)
                 done += 1
             return done
 
@@ -108,13 +112,13 @@ async def _run_load(load: Load) -> float:
         return sum(finished) / (time.monotonic() - started)
 
 
-def measure(base_url: str, key: str, seconds: float, pid: int) -> Figures:
+def measure(base_url: str, key: str, seconds: float, pid: int, tag: str = "none") -> Figures:
     """Measure every kind of request at every concurrency."""
     found = {}
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as sender:
-        for kind in ("read", "write", "batch"):
+        for kind in KINDS:
             for concurrency in CONCURRENCY:
-                load = Load(base_url=base_url, key=key, kind=kind, concurrency=concurrency, seconds=seconds)
+                load = Load(base_url=base_url, key=key, tag=tag, kind=kind, concurrency=concurrency, seconds=seconds)
                 before = processor_time(pid)
                 rate = sender.submit(run_load, load).result()
                 found[kind, concurrency] = rate, (processor_time(pid) - before) / (rate * seconds)
@@ -142,18 +146,21 @@ def measure_bare(program: str, seconds: float) -> Figures:
 def measure_service(seconds: float) -> tuple[Figures, float]:
     """Measure the service on a fresh file, and its resident memory at rest before it in MB."""
     with tempfile.TemporaryDirectory() as directory, ServiceProcess(directory) as service:
-        asyncio.run(_create(service))
+        tag = asyncio.run(_create(service))
         pages = int(Path(f"/proc/{service.pid}/statm").read_text().split()[1])
-        found = measure(service.base_url, service.admin_key, seconds, service.pid)
+        found = measure(service.base_url, service.admin_key, seconds, service.pid, tag)
         return found, pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
-async def _create(service: ServiceProcess) -> None:
-    async with (
-        aiohttp.ClientSession(service.base_url, headers=service.headers) as session,
-        session.put("/api/domain-schema/bench", json={"name": "bench"}) as reply,
-    ):
-        assert reply.status == 201
+async def _create(service: ServiceProcess) -> str:
+    """Make a project to write to and a small one to read; return the entity tag of that."""
+    entities = [{"name": name, "fields": [{"name": "id", "type": "uuid"}]} for name in ("User", "Post")]
+    async with aiohttp.ClientSession(service.base_url, headers=service.headers) as session:
+        for project, document in (("bench", {"name": "bench"}), ("small", {"name": "small", "entities": entities})):
+            async with session.put(f"/api/domain-schema/{project}", json=document) as reply:
+                assert reply.status == 201
+                tag = reply.headers["ETag"]
+    return tag
 
 
 async def _answers(url: str) -> bool:
@@ -176,7 +183,9 @@ def main() -> None:
     """Measure all three and print the ratios."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=2.0, help="per measurement")
-    seconds = parser.parse_args().seconds
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
+    given = parser.parse_args()
+    seconds, KINDS[:] = given.seconds, given.kinds
     starlette, fastapi = measure_bare(STARLETTE, seconds), measure_bare(FASTAPI, seconds)
     ours, resident = measure_service(seconds)
     titles = ("Starlette/s", "FastAPI/s", "service/s", "Starlette ms", "FastAPI ms", "service ms", "ratios")

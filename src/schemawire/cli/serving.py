@@ -1,6 +1,5 @@
 """`dev` and `serve`: the service in this process, until it is told to stop."""
 
-import asyncio
 import secrets
 from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
@@ -100,5 +99,7 @@ def serve(
 
 def _run_to_the_end(service: "Coroutine[Any, Any, None]") -> None:
     """Run until SIGINT or SIGTERM; a server that ends when it is told to has not failed."""
+    from schemawire.service.loops import run as run_loop
+
     with suppress(KeyboardInterrupt):
-        asyncio.run(service)
+        run_loop(service)

@@ -1,10 +1,10 @@
 """`python -m schemawire.service`: the service alone, configured by the environment, logging to standard error."""
 
-import asyncio
 import sys
 
 from schemawire.errors import SchemawireError
 from schemawire.service.logs import log, log_to_stream
+from schemawire.service.loops import run
 from schemawire.service.server import serve
 from schemawire.settings.service import ServiceSettings
 
@@ -13,7 +13,7 @@ def main() -> int:
     """Serve until told to stop; return the exit code."""
     log_to_stream()
     try:
-        asyncio.run(serve(ServiceSettings.load()))
+        run(serve(ServiceSettings.load()))
     except SchemawireError as error:
         log.error("service cannot run", code=error.code, reason=error.message, fix=error.fix)
         return 1

@@ -22,6 +22,7 @@ from schemawire.errors import ConfigurationInvalid
 from schemawire.service.app import open_store
 from schemawire.service.backend import DRAIN_TIMEOUT
 from schemawire.service.logs import log, log_to_stream
+from schemawire.service.loops import run
 from schemawire.service.server import listen, serve
 from schemawire.service.upkeep import migrate_store
 from schemawire.settings.service import ServiceSettings
@@ -152,7 +153,7 @@ def _child(settings: ServiceSettings, listener: socket.socket, lifeline: Connect
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the parent passes it on as SIGTERM
     log_to_stream()
     with suppress(KeyboardInterrupt):
-        asyncio.run(_serve(settings, listener, lifeline))
+        run(_serve(settings, listener, lifeline))
 
 
 async def _serve(settings: ServiceSettings, listener: socket.socket, lifeline: Connection) -> None:

@@ -4,8 +4,10 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from schemawire.protocol.headers import DRY_RUN, IDEMPOTENT_REPLAY, format_etag
 from schemawire.protocol.problems import PROBLEM_TYPE
@@ -40,14 +42,8 @@ class Answer:
         """Return the envelope around the payload, which is not parsed again."""
         if self.finished is not None:
             return self.finished
-        head = {
-            "success": True,
-            "message": self.message,
-            "projectId": self.project_id,
-            "version": self.version,
-            "digest": self.digest,
-        }
-        return b"".join((encode(head)[:-1], b',"data":', self.payload, b"}"))
+        head = _head(self.message, self.project_id, self.version, self.digest)
+        return b"".join((head, b',"data":', self.payload, b"}"))
 
     def all_headers(self) -> dict[str, str]:
         """Return the headers, with the entity tag and the mark of a replay where they apply."""
@@ -66,9 +62,40 @@ def encode(value: object) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
+@lru_cache(maxsize=1_024)
+def _head(message: str, project_id: str | None, version: int | None, digest: str | None) -> bytes:
+    """Return an envelope as far as its data; readers of one version get the same one again and again."""
+    members = {"success": True, "message": message, "projectId": project_id, "version": version, "digest": digest}
+    return encode(members)[:-1]
+
+
+class ReadyReply(Response):
+    """A whole reply that has been encoded already; made without a look at what kinds of replies there are."""
+
+    def __init__(self, body: bytes, status: int, headers: Mapping[str, str], media_type: str | None) -> None:
+        self.body = body
+        self.status_code = status
+        self.background = None
+        raw = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+        if media_type is not None:
+            raw.append((b"content-type", media_type.encode("latin-1")))
+            raw.append((b"content-length", b"%d" % len(body)))
+        self.raw_headers = raw
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        await send({"type": "http.response.body", "body": self.body})
+
+
+def send_unchanged(answer: Answer) -> Response:
+    """Return the response for a reader whose copy is still good."""
+    return ReadyReply(b"", 304, answer.all_headers(), None)
+
+
 def send_answer(answer: Answer) -> Response:
     """Return the response for a success."""
-    return Response(answer.body(), answer.status, answer.all_headers(), JSON)
+    return ReadyReply(answer.body(), answer.status, answer.all_headers(), JSON)
 
 
 def send_record(payload: bytes, *, message: str, status: int = 200) -> Response:

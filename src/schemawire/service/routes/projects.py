@@ -12,7 +12,7 @@ from schemawire.service.bodies import read_json, read_model, require_object
 from schemawire.service.large_puts import put_schema
 from schemawire.service.reads import page_of_projects, read_project, read_schema_value
 from schemawire.service.refusals import RequestRefused
-from schemawire.service.replies import REVALIDATE, send_answer, send_record
+from schemawire.service.replies import REVALIDATE, send_answer, send_record, send_unchanged
 from schemawire.service.routes.declaring import ON_WRITE, backend_of, context_of, new_router, project_of, route
 from schemawire.service.routes.parameters import (
     AFTER,
@@ -103,7 +103,7 @@ async def read(request: Request) -> Response:
             fields=request.query_params.get(FIELDS.name),
         )
         answer = await read_selected(store, project_id, wanted, known_tags=tags)
-    return Response(status_code=304, headers=answer.all_headers()) if answer.status == 304 else send_answer(answer)
+    return send_unchanged(answer) if answer.status == 304 else send_answer(answer)
 
 
 @route(
