@@ -22,6 +22,8 @@ _QUIET.addHandler(logging.NullHandler())
 _QUIET.propagate = False  # the link tells it once, in words of ours
 GROUP = "schemawire"
 FIELD = "message"
+DATA_KEY = b"__data__"
+"""Where the library looks for its own form of a message."""
 BLOCK = 200
 """Milliseconds that a read waits for something new; a stop waits as long."""
 LOOK_FOR_ABANDONED = 500
@@ -66,7 +68,12 @@ class RedisStreams:
 
     def _subscribe(self, stream: StreamSub[Any], handle: Handle, concurrency: int) -> None:
         self._broker.subscriber(
-            stream=stream, ack_policy=AckPolicy.MANUAL, decoder=_as_it_is, no_reply=True, max_workers=concurrency
+            stream=stream,
+            ack_policy=AckPolicy.MANUAL,
+            parser=_unread,
+            decoder=_as_it_is,
+            no_reply=True,
+            max_workers=concurrency,
         )(_receiver(handle))
 
     async def publish(self, queue: str, body: bytes, headers: Mapping[str, str]) -> None:
@@ -85,6 +92,13 @@ class RedisStreams:
     async def close(self) -> None:
         """Stop listening and disconnect."""
         await self._broker.stop()
+
+
+async def _unread(raw: Any, parse: Callable[[Any], Awaitable[Any]]) -> Any:
+    """Let the library make a message of an entry without looking into it: what it cannot read it would never end."""
+    parsed = await parse({**raw, "data": {DATA_KEY: b"{}"}})
+    parsed.raw_message = raw
+    return parsed
 
 
 async def _as_it_is(message: StreamMessage[Any]) -> StreamMessage[Any]:
