@@ -75,6 +75,8 @@ class References:
         if node.dep in ("conj", "appos") and node.head.is_noun and self._shares_owner(node):
             return self.owner(node.head)  # "its name, species and age"
         for word, _, behind in adjuncts(node):
+            if word == "of" and node.lower == "number" and behind[0].tag == "NNS" and not behind[0].kids("det"):
+                return None  # "the number of spectators" belongs to none of them
             if word == "of" and not self.is_one_name(node, behind[0]) and not self._measures(behind[0]):
                 return self.resolve(behind[0])
             if word == "for" and self.is_field(node) and behind[0].kids("det"):

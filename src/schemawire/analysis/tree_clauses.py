@@ -112,3 +112,8 @@ def adjuncts(node: Node) -> Iterator[tuple[str, Node, list[Node]]]:
         behind = [other for thing in preposition.kids("pobj") for other in conjuncts(thing)]
         if behind:
             yield preposition.lower, preposition, behind
+
+
+def adjuncts_of(node: Node) -> list[str]:
+    """Return the prepositions that hang on a node."""
+    return [word for word, _, _ in adjuncts(node)]

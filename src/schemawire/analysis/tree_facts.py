@@ -18,6 +18,7 @@ from schemawire.analysis.quantifiers import MANY
 from schemawire.analysis.references import References
 from schemawire.analysis.tree_clauses import (
     adjuncts,
+    adjuncts_of,
     bearers,
     is_conditional,
     is_negated,
@@ -137,8 +138,10 @@ class TreeReader:
         return list({n.index: n for n in (*listed(nouns[0], self.tree, is_subject=is_subject), *nouns)}.values())
 
     def _property(
-        self, owner: EntityName, noun: Node, phrase: Phrase, verb: Node | None, *, kind: RelationshipKind, rule: str
-    ) -> PropertyFact:
+        self, owner: EntityName, noun: Node, phrase: Phrase, verb: Node | None, *, kind: RelationshipKind, rule: str,
+        kept: bool = False,
+    ) -> PropertyFact:  # fmt: skip
+        """Return what an owner has; a noun with an owner of its own goes to that one, unless the owner is kept."""
         of = next((nouns for word, _, nouns in adjuncts(noun) if word == "of"), [])
         if noun.lower == "number" and of and of[0].tag == "NNS":
             counted = self.phrases.read(of[0]).words
@@ -149,7 +152,9 @@ class TreeReader:
         if per:
             phrase = replace(phrase, words=(*phrase.words, "per", per[0].lower), end=per[0].token.end, plural=False)
         other = next((name for poss in noun.kids("poss") if (name := self.refer.resolve(poss)) is not None), None)
-        if other is not None and other != owner and not noun.kids("poss")[0].tag.startswith("PRP"):
+        if kept:
+            pass
+        elif other is not None and other != owner and not noun.kids("poss")[0].tag.startswith("PRP"):
             owner = other
         elif of and (whole := self.refer.resolve(of[0])) is not None and of[0].kids("det") and whole != phrase.words:
             owner = whole  # "the designer specifies the size of the board"
@@ -176,14 +181,14 @@ class TreeReader:
                 yield from self._have(verb, undergoers, parts, "composition", "parser:consists-of")
                 return
         human = [agent for agent in agents if not self.refer.is_system(agent)]
-        if verbs.is_in(lemma, "recording") and not human:
+        if self._is_kept(verb, undergoers) and not human:
             yield from self._read_recorded(verb, undergoers)
+            added = [noun for word, _, nouns in behind if word == "with" for noun in nouns]
+            topic = self._topic_of(verb, undergoers)
             for undergoer in undergoers:
-                name = self.refer.resolve(undergoer)
+                name = topic if topic is not None and self.refer.is_field(undergoer) else self.refer.resolve(undergoer)
                 if name is not None:
-                    yield from self._with(
-                        name, [n for word, _, nouns in behind if word == "with" for n in nouns], "with"
-                    )
+                    yield from self._with(name, added, "with")
             return
         if is_conditional(verb):
             return
@@ -193,6 +198,14 @@ class TreeReader:
             if word in _LINKING and word != "by":
                 for undergoer in undergoers:
                     yield from self._relate(undergoer, nouns, verb, word, "parser:passive-preposition")
+
+    def _is_kept(self, verb: Node, undergoers: Sequence[Node]) -> bool:
+        """Return whether a passive says what is stored; with verbs such as give only where that is known as fields."""
+        verbs = self.context.lexicon.verbs
+        if verbs.is_in(verb.lemma, "recording"):
+            return True
+        fields = bool(undergoers) and undergoers[0].is_noun and self.refer.is_field(undergoers[0])
+        return fields and any(verbs.is_in(verb.lemma, group) for group in ("having", "entering", "stating"))
 
     def _read_description(self, verb: Node, subjects_: Sequence[Node], agents: Sequence[Node]) -> Iterator[Fact]:
         marks: frozenset[Mark] = frozenset({"unique", "required"} if verb.lemma == "identify" else ())
@@ -205,24 +218,44 @@ class TreeReader:
                 yield PropertyFact(owner=owner, phrase=marked, source=source)
 
     def _read_recorded(self, verb: Node, stored: Sequence[Node]) -> Iterator[Fact]:
-        """What is stored are the fields of what stands behind "of" or "for each"."""
-        about = [noun for word, _, nouns in adjuncts(verb) if word in _ABOUT for noun in nouns]
-        stored = self._listed(stored, is_subject=is_passive(verb))
-        behind = owner_behind(stored, self.tree) if stored and stored[0].is_noun else None
-        last = next((name for noun in reversed(stored) if (name := self.refer.owner(noun)) is not None), None)
-        if last is None and behind is not None:
-            last = self.refer.resolve(behind)
-        names = (self.refer.resolve(verb.head if is_relative(noun) else noun) for noun in about)
-        shared = next((name for name in names if name is not None), last)
-        for noun in stored:
-            owner = self.refer.owner(noun) or shared
+        """What is stored are the fields of what stands behind "for each" or "of", else of the last subject."""
+        stored = self._listed(stored, is_subject=is_passive(verb) or verb.lemma == "be")
+        topic = self._topic_of(verb, stored)
+        owners = [self.refer.owner(noun) for noun in stored]
+        last = next((name for name in reversed(owners) if name is not None), None) or self._shared_owner(stored)
+        for noun, own in zip(stored, owners, strict=True):
+            owner = topic or own or last
             for phrase in self.phrases.read_all(noun) if owner is not None else ():
-                if owner is not None and not self.context.lexicon.grammar.is_in(phrase.head, "information_words"):
-                    yield self._property(owner, noun, phrase, verb, kind="association", rule="parser:recorded")
+                if owner is None or self.context.lexicon.grammar.is_in(phrase.head, "information_words"):
+                    continue
+                if topic is not None and own not in (None, topic) and own is not None and noun.kids("prep"):
+                    phrase = replace(phrase, words=(*own, *phrase.words))  # "for consultants, the name of their agency"
+                yield self._property(
+                    owner, noun, phrase, verb, kind="association", rule="parser:recorded", kept=topic is not None
+                )
+
+    def _topic_of(self, verb: Node, stored: Sequence[Node]) -> EntityName | None:
+        """Return what a sentence says that something is stored for: "for each room, the number is kept"."""
+        fields = bool(stored) and self.refer.is_field(stored[0])
+        words = _ABOUT | {"in", "on"} if fields else _ABOUT
+        about = [noun for word, _, nouns in adjuncts(verb) if word in words for noun in nouns]
+        names = (self.refer.resolve(verb.head if is_relative(noun) else noun) for noun in about)
+        return next((name for name in names if name is not None), None)
+
+    def _shared_owner(self, stored: Sequence[Node]) -> EntityName | None:
+        """Return whose a list of fields is: what stands behind its "of", else what was spoken of before."""
+        behind = owner_behind(stored, self.tree) if stored and stored[0].is_noun else None
+        name = self.refer.resolve(behind) if behind is not None else None
+        fields = bool(stored) and all(self.refer.is_field(noun) for noun in stored)
+        return name or (self.context.subject if fields else None)
 
     def _read_copula(self, verb: Node, doers: Sequence[Node]) -> Iterator[Fact]:
         if verb.kids("expl"):
             yield from self._read_existence(verb)
+            return
+        fields = bool(doers) and all(doer.is_noun and self.refer.is_field(doer) for doer in doers)
+        if fields and any(self.context.lexicon.grammar.is_in(word.lower, "wanted") for word in verb.kids("acomp")):
+            yield from self._read_recorded(verb, doers)
             return
         states = read_states(verb, list(doers), self.refer, self.context.lexicon)
         if states is not None:
@@ -356,11 +389,6 @@ class TreeReader:
             for phrase in self.phrases.read_all(noun):
                 if is_known_field(phrase, self.context.lexicon) or word != "like":
                     yield self._property(owner, noun, phrase, None, kind="association", rule=f"parser:{word}")
-
-
-def adjuncts_of(node: Node) -> list[str]:
-    """Return the prepositions that hang on a node."""
-    return [word for word, _, _ in adjuncts(node)]
 
 
 def _coordinated(nouns: Sequence[Node]) -> list[Node]:

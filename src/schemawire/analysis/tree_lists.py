@@ -20,7 +20,7 @@ def listed(noun: Node, tree: Tree, *, is_subject: bool = False) -> list[Node]:
 
     A last item with a verb of its own begins the next clause, unless the list itself is the subject of that verb.
     """
-    found, index = [noun], noun.index + 1
+    found, index = [*_listed_before(noun, tree), noun] if is_subject else [noun], noun.index + 1
     while index < len(tree) and len(found) < _MAX_LIST:
         start = _behind_of(tree, index)
         after = start
@@ -35,8 +35,36 @@ def listed(noun: Node, tree: Tree, *, is_subject: bool = False) -> list[Node]:
         found.append(head)
         index = head.index + 1
     known = {node.index for node in found}
-    extra = [node for node in conjuncts(noun) if node.index not in known and node.is_noun]
+    inside = {index - 1 for index in known}  # "model and fuel type": a parser may list the fuel by itself
+    extra = [node for node in conjuncts(noun) if node.index not in known | inside and node.is_noun]
     return [*found, *extra]
+
+
+def _listed_before(noun: Node, tree: Tree) -> list[Node]:
+    """Return what is listed before a subject: a parser may take only the last item for it."""
+    found: list[Node] = []
+    index = _left_edge(noun, tree) - 1
+    while index > 0 and tree[index].lower in _SEPARATORS and len(found) < _MAX_LIST:
+        while index > 0 and (tree[index].lower in _SEPARATORS or tree[index].tag == "RB"):
+            index -= 1
+        edge = _left_edge(tree[index], tree)
+        if edge > 1 and tree[edge - 1].lower == "of" and tree[edge - 2].is_noun:
+            index = edge - 2  # "the year of production"
+        if not tree[index].is_noun:
+            break
+        found.append(tree[index])
+        index = _left_edge(tree[index], tree) - 1
+    return found[::-1]
+
+
+def _left_edge(noun: Node, tree: Tree) -> int:
+    """Return where the noun phrase of a head begins, its article included."""
+    index = noun.index
+    while index > 0 and tree[index - 1].tag in _OPENING and tree[index].tag not in ("DT", "PRP$"):
+        if tree[index - 1].lower in _SEPARATORS:
+            break
+        index -= 1
+    return index
 
 
 def _behind_of(tree: Tree, index: int) -> int:
@@ -63,6 +91,8 @@ def owner_behind(nodes: Sequence[Node], tree: Tree) -> Node | None:
     """Return whose the items of a list are by the "of" behind the last: "the name and position of a player"."""
     last = max(nodes, key=lambda node: node.index)
     index = last.index + 1
+    if last.lower == "number":
+        return None
     if index + 1 < len(tree) and tree[index].lower == "of":
         head = _head_from(tree, index + 1)
         if head is not None and (tree[index + 1].tag in ("DT", "PRP$") or head.tag == "NNS"):

@@ -83,8 +83,13 @@ class PhraseReader:
         if node.dep != "amod":
             return False
         if is_field_word(node.head.lower, self.lexicon):  # "rated power" is a field, "registered guests" are guests
-            return grammar.is_in(node.lower, "field_fillers") or "-" in node.lower
+            return grammar.is_in(node.lower, "field_fillers") or self._is_counted(node.lower)
         return grammar.is_in(node.lower, "empty_adjectives") or node.tag in ("VBN", "VBD")
+
+    def _is_counted(self, word: str) -> bool:
+        """Return whether an adjective only counts: "two-letter", "8-digit"."""
+        first, joint, _ = word.partition("-")
+        return bool(joint) and (first in self.lexicon.grammar.numbers or first.isdigit())
 
     def _quantity(self, node: Node) -> Quantity | None:
         """Return how many, read from the words before the noun: "one or more", "at least two", "each"."""
