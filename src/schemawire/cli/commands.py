@@ -2,6 +2,7 @@
 
 from schemawire.cli import (
     administering,
+    chat,
     configuring,
     editing,
     logs,
@@ -23,6 +24,7 @@ COMMAND_FILES = (
     serving,
     working,
     words,
+    chat,
     looking,
     top,
     logs,
@@ -39,6 +41,7 @@ ORDER = (
     "serve",
     "worker",
     "analyze",
+    "chat",
     "batch",
     "stream",
     "export",

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 from schemawire.cli.invocation import Invocation
 
 if TYPE_CHECKING:
-    from schemawire.analysis import AnalysisOptions
+    from schemawire.analysis import Analyser, AnalysisOptions
     from schemawire.handler import DomainSchemaHandler
 
 
 @asynccontextmanager
 async def connected(
-    call: Invocation, analysis: "AnalysisOptions | None" = None
+    call: Invocation, analysis: "AnalysisOptions | None" = None, analyser: "Analyser | None" = None
 ) -> "AsyncIterator[DomainSchemaHandler]":
     """Yield a handler for the backend that `call` points at, and close it afterwards.
 
@@ -22,5 +22,7 @@ async def connected(
     """
     from schemawire.handler import DomainSchemaHandler
 
-    async with DomainSchemaHandler(call.url, call.key, environment=call.env, analysis=analysis) as handler:
+    async with DomainSchemaHandler(
+        call.url, call.key, environment=call.env, analysis=analysis, analyser=analyser
+    ) as handler:
         yield handler

@@ -11,10 +11,11 @@ from schemawire.cli.draw import figures_of, schema_tree
 from schemawire.cli.files import STANDARD_INPUT, read_json, read_text, write_text
 from schemawire.cli.invocation import Invocation, command
 from schemawire.cli.parameters import InProject
+from schemawire.cli.reading import FieldCase, Reading, Tier, reader, show_explanations
 from schemawire.cli.visible import to_json
 
 if TYPE_CHECKING:
-    from schemawire.analysis import AnalysisOptions, Draft
+    from schemawire.analysis import Analyser, Draft
     from schemawire.schema import DomainSchema
 
 
@@ -36,17 +37,38 @@ async def analyze(
     literal: Annotated[
         bool, typer.Option("--literal", help="Only what the text says: no default keys, timestamps or join entities.")
     ] = False,
+    field_case: FieldCase = "snake",
+    keys: Annotated[bool, typer.Option("--keys/--no-keys", help="Give each entity a uuid key and references.")] = True,
+    timestamps: Annotated[
+        bool, typer.Option("--timestamps/--no-timestamps", help="Give each entity created_at and updated_at.")
+    ] = True,
+    joins: Annotated[
+        bool, typer.Option("--joins/--no-joins", help="Make join entities of many-to-many relationships with fields.")
+    ] = True,
+    enums: Annotated[
+        bool, typer.Option("--enums/--no-enums", help="Make enums of closed lists; else strings with a check.")
+    ] = True,
+    tier: Tier = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Say for each element which sentence and which rule it came from.")
+    ] = False,
     project: InProject = None,
     send: Annotated[bool, typer.Option("--send", help="Store the schema in the backend (needs --project).")] = False,
 ) -> None:
     """Turn a description into a domain schema."""
     _check_options(sources=(text, file, cases), out=out, project=project, send=send)
+    wanted = Reading(
+        literal=literal, field_case=field_case, keys=keys, timestamps=timestamps, joins=joins, enums=enums, tier=tier
+    )
+    wanted.check()
     if cases is not None:
-        await _analyze_cases(call, cases, out)
+        await _analyze_cases(call, cases, out, wanted)
     elif project is not None:
-        await _send(call, _words(text, file), project, literal=literal)
+        await _send(call, _words(text, file), project, wanted)
     else:
-        _show_draft(call, await _draft(_words(text, file), literal=literal))
+        async with reader(wanted) as analyser:
+            draft = await analyser.analyze(_words(text, file), options=wanted.options())
+        _show_draft(call, draft, explain=explain)
 
 
 def _check_options(
@@ -68,32 +90,28 @@ def _words(text: str | None, file: str | None) -> str:
     return read_text(STANDARD_INPUT) if text == STANDARD_INPUT else text or ""
 
 
-def _options(*, literal: bool) -> "AnalysisOptions":
-    from schemawire.analysis import AnalysisOptions
-
-    return AnalysisOptions.literal() if literal else AnalysisOptions()
-
-
-async def _draft(words: str, *, literal: bool) -> "Draft":
-    from schemawire.analysis import OfflineAnalyser
-
-    return await OfflineAnalyser().analyze(words, options=_options(literal=literal))
-
-
-def _show_draft(call: Invocation, draft: "Draft") -> None:
+def _show_draft(call: Invocation, draft: "Draft", *, explain: bool) -> None:
     if call.as_json:
-        call.screen.document(draft.schema.to_document())
+        document = draft.schema.to_document()
+        told = [found.to_document() for found in draft.explain()]
+        call.screen.document({"schema": document, "tier": draft.tier, "explanations": told} if explain else document)
     else:
         call.screen.show(schema_tree(draft.schema))
         call.screen.line(figures_of(draft.schema), style="dim")
+        if explain:
+            show_explanations(call, draft)
     for warning in draft.warnings:
         call.screen.note(f"warning: {warning}", style="yellow")
+    if draft.usage is not None:
+        took = draft.usage
+        said = f"language model: {took.calls} calls, {took.input_tokens} + {took.output_tokens} tokens"
+        call.screen.note(f"{said}, cost {took.cost:g}" if took.cost else said)
 
 
-async def _send(call: Invocation, words: str, project: str, *, literal: bool) -> None:
+async def _send(call: Invocation, words: str, project: str, wanted: Reading) -> None:
     from schemawire.schema import DomainSchema
 
-    async with connected(call, _options(literal=literal)) as handler:
+    async with connected(call, wanted.options(), wanted.analyser()) as handler:
         result = await handler.analyze_and_send_domain(words, project)
     if call.as_json:
         call.screen.document(
@@ -106,13 +124,14 @@ async def _send(call: Invocation, words: str, project: str, *, literal: bool) ->
         call.screen.note(f"warning: {warning}", style="yellow")
 
 
-async def _analyze_cases(call: Invocation, path: str, out: Path | None) -> None:
+async def _analyze_cases(call: Invocation, path: str, out: Path | None, wanted: Reading) -> None:
     texts = _read_cases(path)
     schemas: dict[str, Any] = {}
     with call.screen.progress("analysing", len(texts)) as bar:
-        for name, text in texts.items():
-            schemas[name] = await _case_document(call, name, text)
-            bar.advance(bar.task_ids[0])
+        async with reader(wanted) as analyser:
+            for name, text in texts.items():
+                schemas[name] = await _case_document(call, name, text, analyser)
+                bar.advance(bar.task_ids[0])
     if out is None:
         call.screen.document(schemas)
     else:
@@ -136,12 +155,12 @@ def _read_cases(path: str) -> dict[str, str]:
     return texts
 
 
-async def _case_document(call: Invocation, name: str, text: str) -> dict[str, Any]:
+async def _case_document(call: Invocation, name: str, text: str, analyser: "Analyser") -> dict[str, Any]:
     """Return one case's schema; a text that says nothing gives an empty one, so that the other cases still count."""
     from schemawire.errors import SchemaInvalid
 
     try:
-        draft = await _draft(text, literal=True)
+        draft = await analyser.analyze(text, options=Reading(literal=True).options())
     except SchemaInvalid as error:
         call.screen.note(f"{name}: {error.message}", style="yellow")
         return {"formatVersion": "1", "name": "empty", "entities": [], "enums": [], "relationships": [], "rules": []}

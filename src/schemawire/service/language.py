@@ -4,8 +4,18 @@ Knows the settings and the analysis room; knows nothing of requests.
 """
 
 from dataclasses import asdict, dataclass
+from typing import Any
 
-from schemawire.analysis import Analyser, AnalysisOptions, ModelAnalyser, Models, OfflineAnalyser, Refiner, open_models
+from schemawire.analysis import (
+    Analyser,
+    AnalysisOptions,
+    ModelAnalyser,
+    Models,
+    OfflineAnalyser,
+    Refiner,
+    Usage,
+    open_models,
+)
 from schemawire.protocol.messages import AnalysisChoices, Dependency
 from schemawire.settings.service import ServiceSettings
 
@@ -56,6 +66,14 @@ def options_of(choices: AnalysisChoices | None) -> AnalysisOptions:
         enums=choices.enums,
         infer=adds and choices.infer,
     )
+
+
+def usage_document(usage: Usage | None) -> dict[str, Any] | None:
+    """Return what a language model took, as replies say it."""
+    if usage is None:
+        return None
+    tokens = {"inputTokens": usage.input_tokens, "outputTokens": usage.output_tokens}
+    return {**tokens, "calls": usage.calls, "cost": usage.cost}
 
 
 def model_dependencies(models: Models | None) -> tuple[Dependency, ...]:
