@@ -1,5 +1,6 @@
 """The rules of RFC 9111 as plain functions of `now`: what may be stored, how old it is, and when it may be used."""
 
+import re
 from dataclasses import dataclass
 from enum import Enum
 
@@ -58,16 +59,20 @@ def request_directives(headers: Headers) -> Directives:
 _NO_CACHE = Directives({"no-cache": (None,)})
 
 
+_DIGITS = re.compile("[0-9]+")
+
+
 def initial_age(headers: Headers, requested_at: float, received_at: float) -> float:
     """Return how old a response was when it arrived, in seconds.
 
     *Source:* RFC 9111 §4.2.3; §5.1: of several `Age` values the first one counts, and one that is no number is ignored.
+    One that only begins with a number (`7200.0`, `7200;a=b`) counts for that much: being older is the safe mistake.
     """
     date = parse_date(headers.get("date"), received_at)
     apparent = 0.0 if date is None else max(0.0, received_at - date)
     lines = headers.get_all("age")
-    text = lines[0].split(",")[0].strip() if lines else ""
-    told = min(int(text[:12]), LONGEST) if text.isascii() and text.isdigit() else 0
+    digits = _DIGITS.match(lines[0].strip()) if lines else None
+    told = min(int(digits[0][:12]), LONGEST) if digits else 0
     return max(apparent, told + max(0.0, received_at - requested_at))
 
 

@@ -85,8 +85,11 @@ class Line(ResponseHandler):
         if found is not None:
             status, begin, length = found
             lacking = begin + length - len(data)
-            if lacking == 0:
-                self.reply = (status, data[:begin], data[begin:])
+            if lacking <= 0:
+                if lacking < 0:
+                    # RFC 9112 §6.3: what follows a reply that nobody asked for is never taken for one.
+                    self.force_close()
+                self.reply = (status, data[:begin], data[begin : begin + length])
                 self._wake()
                 return
             if lacking > 0 and self._whole and length <= LARGEST_WHOLE:
