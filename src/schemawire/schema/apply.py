@@ -88,10 +88,12 @@ def _carry_out(
         except SchemaInvalid as error:
             error.operation = index
             raise
-        touched.update(dict.fromkeys(keys, index))
+        keys = keys if len(keys) < 2 else list(dict.fromkeys(keys))
+        for key in keys:
+            touched[key] = index
         is_changed = bool(keys) or (overlay.header() is not header and overlay.header() != header)
         name = operation.operation
-        outcomes.append(Outcome(index=index, operation=name, changed=is_changed, elements=tuple(dict.fromkeys(keys))))
+        outcomes.append(Outcome(index=index, operation=name, changed=is_changed, elements=tuple(keys)))
     refuse_invalid(overlay, touched, Request(view, dict(enumerate(operations, first)), pointer))
     return outcomes
 

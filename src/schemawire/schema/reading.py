@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -61,7 +61,7 @@ def read_part(model: type[AnyPart], document: object, pointer: str) -> AnyPart:
         )  # fmt: skip
         raise invalid([issue])
     try:
-        return model.model_validate(document, by_alias=True, by_name=False)
+        return cast(AnyPart, model.__pydantic_validator__.validate_python(document, by_alias=True, by_name=False))
     except ValidationError as error:
         raise invalid(issues_from_validation(error, pointer, document)) from error
 

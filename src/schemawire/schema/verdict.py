@@ -10,7 +10,7 @@ from schemawire.errors import SchemaInvalid
 from schemawire.schema.affected import Touch, affected_by
 from schemawire.schema.edits import names_of
 from schemawire.schema.issues import MAX_ISSUES, Issue, errors_only, invalid, pointer_to
-from schemawire.schema.model import ELEMENT_KINDS, Element, Entity, Field, kind_of
+from schemawire.schema.model import ELEMENT_KINDS, Element, Entity, Field, Relationship, kind_of
 from schemawire.schema.operations import Create, Delete, MergeSchema, Operation, ReplaceSchema
 from schemawire.schema.rules import MAX_ELEMENTS, check_element
 from schemawire.schema.steps import step
@@ -42,7 +42,10 @@ def refuse_invalid(overlay: Overlay, touched: Mapping[Key, int], request: Reques
     _refuse_too_many(overlay, touched, request.pointer)
     suspects: dict[Key, int] = dict(touched)
     for key, index in touched.items():
-        for other in affected_by(overlay, Touch(key, overlay.before(key), overlay.get(*key))):
+        before, after = overlay.before(key), overlay.get(*key)
+        if before is None and not isinstance(after, Relationship):
+            continue  # nothing can have referred to what was not there; itself it is a suspect already
+        for other in affected_by(overlay, Touch(key, before, after)):
             suspects.setdefault(other, index)
     faults = _faults(overlay, suspects)
     if faults:

@@ -53,7 +53,7 @@ class RowContent(NamedTuple):
 
 def encode(element: Element) -> bytes:
     """Return the element's document as it was submitted, as compact JSON."""
-    return element.model_dump_json(by_alias=True, exclude_unset=True).encode()
+    return element.__pydantic_serializer__.to_json(element, by_alias=True, exclude_unset=True)
 
 
 def content_of(element: Element, rank: int, ordinal: int) -> RowContent:
