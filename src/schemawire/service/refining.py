@@ -16,6 +16,7 @@ from schemawire.analysis import Proposal, Talk
 from schemawire.protocol.messages import RefineRecord, RefineRequest, UndoRequest
 from schemawire.schema import DomainSchema, Operation, apply, apply_to_schema, compare, parse_operations
 from schemawire.service.backend import Backend
+from schemawire.service.language import usage_document
 from schemawire.service.once import write_once
 from schemawire.service.refusals import RequestRefused
 from schemawire.service.replies import Answer, encode
@@ -133,7 +134,7 @@ class _Turn:
             changes=tuple(asdict(difference) for difference in changes),
             choices=tuple(choice.label for choice in proposal.choices),
             tier=proposal.tier,
-            usage=None if proposal.usage is None else asdict(proposal.usage),
+            usage=usage_document(proposal.usage),
         )
 
     def _keep(self, conn: Connection, record: RefineRecord, talk: Talk, written: Written | None) -> None:

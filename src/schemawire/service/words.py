@@ -1,12 +1,11 @@
 """Words to a draft, for those who ask the service; knows nothing of HTTP servers, and stores nothing."""
 
-from dataclasses import asdict
 from typing import Any
 
 from schemawire.analysis import Analyser, explain
 from schemawire.errors import SchemaInvalid
 from schemawire.protocol.messages import AnalyzeRequest
-from schemawire.service.language import options_of
+from schemawire.service.language import options_of, usage_document
 from schemawire.service.refusals import RequestRefused
 from schemawire.service.replies import Answer, encode
 
@@ -24,12 +23,7 @@ async def analyze_words(analyser: Analyser, project_id: str, wanted: AnalyzeRequ
     document, warnings = draft.schema.to_document(), list(draft.warnings)
     record: dict[str, Any] = {"schema": document, "tier": draft.tier, "warnings": warnings}
     if draft.usage is not None:
-        usage = asdict(draft.usage)
-        record["usage"] = {
-            "inputTokens": usage.pop("input_tokens"),
-            "outputTokens": usage.pop("output_tokens"),
-            **usage,
-        }
+        record["usage"] = usage_document(draft.usage)
     if wanted.explain:
         record["explanations"] = [found.to_document() for found in explain(draft.schema, wanted.description)]
     return Answer(
