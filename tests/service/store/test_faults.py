@@ -154,6 +154,42 @@ async def test_a_full_disk_under_postgresql_loses_nothing(small_server: Postgres
     await store.close()
 
 
+@pytest.fixture
+def own_server() -> Iterator[PostgresServer]:
+    """A PostgreSQL server for one test, which may stop it."""
+    binaries = find_binaries()
+    if binaries is None:
+        pytest.skip("needs a PostgreSQL server")
+    with PostgresServer(binaries) as server:
+        yield server
+
+
+@pytest.mark.timeout(60)
+async def test_the_service_outlives_its_database(own_server: PostgresServer, tmp_path: Path) -> None:
+    """While the database is away every request is a 503 to be repeated; once it is back all is as it was."""
+    environment = {"SCHEMAWIRE_DATABASE_URL": own_server.url()}
+    body = {"projectId": "p", "sessionId": "s", "operations": [create_entity("Before")]}
+    async with AsyncExitStack() as stack:
+        service = await stack.enter_async_context(ServiceProcess(tmp_path / "service", environment=environment))
+        call = await stack.enter_async_context(Caller(service))
+        assert (await call("POST", "batch", json=body)).status == 200
+        await asyncio.to_thread(own_server.stop)
+        body["operations"] = [create_entity("After")]
+        key = {"Idempotency-Key": "after"}
+        for method, path, content in (("GET", "p", None), ("POST", "batch", body), ("GET", "", None)):
+            answer = await call(method, path.rstrip("/") or "/api/domain-schema", json=content, headers=key)
+            assert (answer.status, answer.code) == (503, "store_unavailable")
+            assert answer.headers["Retry-After"]
+        assert (await call("GET", "/health/live")).status == 200
+        assert (await call("GET", "/health/ready")).status == 503
+        await asyncio.to_thread(own_server.start)
+        assert (await call("POST", "batch", json=body, headers=key)).json()["version"] == 2
+        assert (await call("POST", "batch", json=body, headers=key)).json()["version"] == 2
+        assert (await call("GET", "/health/ready")).status == 200
+        names = [each["name"] for each in (await call("GET", "p")).json()["data"]["entities"]]
+        assert names == ["Before", "After"]
+
+
 async def test_a_clock_that_jumps_harms_no_version(store: Store) -> None:
     """Set back by a year and forth again, versions stay gapless and in order, and each keeps the time it was told."""
     times = [1_000.0, 1_000.0 - 31_536_000, 4_102_444_800.0, 999.5]
