@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 EXTRAS := server
-TEST_EXTRAS := server,http2,fast,otel,dns,postgres,nats,rabbitmq,redis
+TEST_EXTRAS := server,http2,fast,compression,otel,dns,postgres,nats,rabbitmq,redis
 UV := $(shell command -v uv 2>/dev/null)
 ifeq ($(UV),)
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
@@ -57,6 +57,15 @@ soak: .venv/tools  ## long and many-round tests
 live: .venv/live  ## the tests that ask a real, tiny language model
 	@$(BIN)/python -m pytest -m live_llm tests/analysis/model
 
+.venv-fuzz/ready: requirements-fuzz.txt
+	@echo "installing the fuzzer into .venv-fuzz"
+	@$(PYTHON) -m venv .venv-fuzz
+	@.venv-fuzz/bin/python -m pip install --quiet --disable-pip-version-check --requirement requirements-fuzz.txt
+	@touch $@
+
+fuzz: .venv/tools .venv-fuzz/ready  ## generated requests against every route, on both engines
+	@$(BIN)/python -m pytest -m soak --timeout 1800 tests/fuzz
+
 check: .venv/tools  ## format, lint, types, house rules, documentation examples
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
@@ -76,4 +85,4 @@ format: .venv/tools  ## rewrite the sources in the house format
 	@$(BIN)/ruff check --fix .
 
 clean:  ## remove what the other targets built
-	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf .venv .venv-fuzz .mypy_cache .ruff_cache .pytest_cache .hypothesis
