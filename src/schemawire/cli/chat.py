@@ -47,6 +47,7 @@ async def chat(
     """
     async with connected(call) as handler:
         talk = _Talk(call, handler, project, session or f"chat-{secrets.token_hex(4)}", apply=apply)
+        await talk.reach()
         await talk.greet()
         async for line in _lines(call, lambda: talk.prompt):
             if line.strip().lower() in _LEAVING:
@@ -69,6 +70,16 @@ class _Talk:
     def prompt(self) -> str:
         """What stands before the cursor."""
         return f"{self._project} v{self._version}> " if self._version else f"{self._project}> "
+
+    async def reach(self) -> None:
+        """Make sure that somebody answers, before anything is said.
+
+        Raises:
+            SchemawireError: nobody does.
+        """
+        health = await self._handler.health_check()
+        if health.status == "unreachable" and health.error is not None:
+            raise health.error
 
     async def greet(self) -> None:
         """Tell a person what there is, and how to begin."""
