@@ -1,4 +1,4 @@
-"""`operation submit|status|wait|cancel`: work that goes on in the backend after the call has returned."""
+"""`operation submit|list|status|wait|cancel|retry`: work that goes on in the backend after the call has returned."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -28,6 +28,9 @@ async def submit(
     file: Annotated[
         str | None, typer.Option("--file", metavar="FILE", help="A JSON list of {operation, data}.")
     ] = None,
+    webhook: Annotated[
+        str | None, typer.Option("--webhook", metavar="URL", help="Who is told when it has ended.")
+    ] = None,
 ) -> None:
     """Hand over work and print its id.
 
@@ -37,7 +40,33 @@ async def submit(
         raise typer.BadParameter("give either --description or --file")
     async with connected(call) as handler:
         listed = None if file is None else read_json(file)
-        submitted = await handler.submit(project, operations=listed, description=description)
+        submitted = await handler.submit(project, operations=listed, description=description, webhook=webhook)
+    _show(call, submitted)
+
+
+@command(operations, "list", backend=True)
+async def list_operations(
+    call: Invocation,
+    *,
+    project: Annotated[str | None, typer.Option("--project", "-p", metavar="PROJECT", help="Of one project.")] = None,
+    state: Annotated[str | None, typer.Option("--state", metavar="STATE", help="In one state, such as parked.")] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, metavar="N", help="How many at most.")] = 20,
+) -> None:
+    """List operations, the newest first."""
+    async with connected(call) as handler:
+        found = await handler.list_operations(project, state=state, limit=limit)
+    if call.as_json:
+        call.screen.document([status.model_dump(mode="json", by_alias=True) for status in found])
+        return
+    for each in found:
+        _show(call, each)
+
+
+@command(operations, "retry", backend=True)
+async def retry(call: Invocation, operation: OperationId) -> None:
+    """Try again what failed, was parked or was cancelled, and print the new operation's id."""
+    async with connected(call) as handler:
+        submitted = await handler.retry_operation(operation)
     _show(call, submitted)
 
 

@@ -32,10 +32,14 @@ class Submitting(Telling):
         atomic: bool = True,
         expected_version: int | None = None,
         message: str | None = None,
+        webhook: str | None = None,
         idempotency_key: str | None = None,
         deadline: float | None = None,
     ) -> OperationStatus:
         """Hand work to the backend and return at once; give operations or a description.
+
+        A webhook is a URL, on the backend's list, that is told when the work has ended, whether or not this process
+        still runs; its receiver checks the call with `schemawire.protocol.webhooks.verify_webhook`.
 
         When callbacks are registered, they are called with the outcome once the operation has ended, as long as this
         handler is open.
@@ -54,6 +58,7 @@ class Submitting(Telling):
                 "atomic": atomic,
                 "expectedVersion": expected_version,
                 "message": message,
+                "webhook": webhook,
             }
         )
         path = paths.submit(project_id)
@@ -106,6 +111,30 @@ class Submitting(Telling):
             NotFound: there is no such operation.
         """
         return _read_status(await self._backend.write("DELETE", paths.operation(operation_id)))
+
+    async def retry_operation(self, operation_id: str, *, idempotency_key: str | None = None) -> OperationStatus:
+        """Have what failed, was parked or was cancelled tried again, as a new operation behind the project's others.
+
+        Raises:
+            Conflict: it has not ended, or it has succeeded.
+            NotFound: there is no such operation.
+        """
+        path = paths.operation_retry(operation_id)
+        return _read_status(await self._backend.write("POST", path, idempotency_key=idempotency_key))
+
+    async def list_operations(
+        self, project_id: str | None = None, *, state: str | None = None, limit: int = 100
+    ) -> tuple[OperationStatus, ...]:
+        """Return the newest operations.
+
+        Args:
+            project_id: of one project; of all that the key may see if not given.
+            state: in one state, such as `parked`; in any if not given.
+            limit: how many at most, 1 to 1,000.
+        """
+        params = without_none({"projectId": project_id, "state": state, "limit": str(limit)})
+        found = (await self._backend.read(paths.OPERATIONS, params=params)).read(Reply).data
+        return tuple(OperationStatus.model_validate(record) for record in found["operations"])
 
     def _watch(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

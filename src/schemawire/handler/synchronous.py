@@ -17,6 +17,7 @@ from schemawire.handler.results import (
     StoredSchema,
     StreamSummary,
 )
+from schemawire.handler.uploading import Source
 from schemawire.protocol.messages import OperationStatus, ProjectPage, VersionRecord
 from schemawire.schema import DomainSchema
 
@@ -135,6 +136,12 @@ class SyncDomainSchemaHandler:
         """See `DomainSchemaHandler.save_schema`."""
         return self._thread.run(self._handler.save_schema(project_id, schema, session_id, **options))
 
+    def upload_schema(
+        self, project_id: str, source: Source, session_id: str | None = None, **options: Any
+    ) -> DomainResult:
+        """See `DomainSchemaHandler.upload_schema`; the source and `on_progress` run in the handler's thread."""
+        return self._thread.run(self._handler.upload_schema(project_id, source, session_id, **options))
+
     def delete_project(self, project_id: str) -> DomainResult:
         """See `DomainSchemaHandler.delete_project`."""
         return self._thread.run(self._handler.delete_project(project_id))
@@ -192,6 +199,16 @@ class SyncDomainSchemaHandler:
     def cancel_operation(self, operation_id: str) -> OperationStatus:
         """See `DomainSchemaHandler.cancel_operation`."""
         return self._thread.run(self._handler.cancel_operation(operation_id))
+
+    def retry_operation(self, operation_id: str, *, idempotency_key: str | None = None) -> OperationStatus:
+        """See `DomainSchemaHandler.retry_operation`."""
+        return self._thread.run(self._handler.retry_operation(operation_id, idempotency_key=idempotency_key))
+
+    def list_operations(
+        self, project_id: str | None = None, *, state: str | None = None, limit: int = 100
+    ) -> tuple[OperationStatus, ...]:
+        """See `DomainSchemaHandler.list_operations`."""
+        return self._thread.run(self._handler.list_operations(project_id, state=state, limit=limit))
 
     def health_check(self) -> HealthStatus:
         """See `DomainSchemaHandler.health_check`."""

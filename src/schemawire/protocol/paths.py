@@ -109,6 +109,11 @@ def operation_status(operation_id: str) -> str:
     return f"{operation(operation_id)}/status"
 
 
+def operation_retry(operation_id: str) -> str:
+    """Return the path that tries an asynchronous operation again."""
+    return f"{operation(operation_id)}/retry"
+
+
 def operation_events(operation_id: str) -> str:
     """Return the path of the events of an asynchronous operation."""
     return f"{operation(operation_id)}/events"

@@ -229,3 +229,35 @@ async def cancel(backend: Backend, principal: Principal, operation_id: str) -> O
         if operation.state is OperationState.CANCELLED:
             return operation
         raise
+
+
+async def retry(backend: Backend, write: WriteRequest, failed: Operation) -> Answer:
+    """Take in an operation that ended without success once more, behind the others of its project.
+
+    It becomes a new operation: what has ended does not change any more.
+
+    Raises:
+        RequestRefused: it has not ended, or it has succeeded.
+    """
+    if not failed.state.is_final or failed.state is OperationState.SUCCEEDED:
+        raise RequestRefused(
+            "conflict",
+            f"Operation {failed.operation_id} is {failed.state.value} and cannot be tried again.",
+            fix="Only what failed, was parked or was cancelled can be.",
+        )
+    carried: dict[str, str] = {}
+    with backend.dispatcher.spans.send("operations", carried):
+        again = new_operation(
+            failed.project_id,
+            failed.kind,
+            failed.payload,
+            now=time.time(),
+            session_id=failed.session_id,
+            principal=write.principal,
+            idempotency_key=write.key,
+            priority=failed.priority,
+            max_attempts=failed.max_attempts,
+            webhook=failed.webhook,
+            trace=carried or None,
+        )
+        return await _taken_in(backend, write, again)

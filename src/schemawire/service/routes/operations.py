@@ -11,11 +11,20 @@ from schemawire.service.operations import Operation, OperationState
 from schemawire.service.refusals import RequestRefused
 from schemawire.service.replies import Answer, encode, send_answer, send_record
 from schemawire.service.routes.declaring import ON_WRITE, backend_of, context_of, new_router, project_of, route
-from schemawire.service.routes.parameters import LIMIT, OVERRIDE, WRITE_HEADERS, Parameter, read_number, refuse_unknown
+from schemawire.service.routes.parameters import (
+    DEADLINE,
+    KEY,
+    LIMIT,
+    OVERRIDE,
+    WRITE_HEADERS,
+    Parameter,
+    read_number,
+    refuse_unknown,
+)
 from schemawire.service.routes.projects import PROJECT
 from schemawire.service.routes.writing import write_request_of
 from schemawire.service.status import status_record
-from schemawire.service.submissions import cancel, find_status, page_of_operations, submit
+from schemawire.service.submissions import cancel, find_status, page_of_operations, retry, submit
 
 router: APIRouter = new_router()
 
@@ -73,6 +82,18 @@ async def cancel_operation(request: Request) -> Response:
     """What it has not committed by now is never committed; cancelling twice is harmless."""
     context = context_of(request)
     return _send(await cancel(backend_of(request), context.principal, request.path_params["operationId"]))
+
+
+@route(
+    router, "POST", f"{OPERATIONS}/{{operationId}}/retry", needs="write", summary="Try an operation again",
+    answers=Reply, status=202, parameters=(KEY, DEADLINE), refuses=(*ON_WRITE, "not_found", "conflict"),
+)  # fmt: skip
+async def retry_operation(request: Request) -> Response:
+    """What failed, was parked or was cancelled becomes a new operation, behind the others of its project."""
+    backend = backend_of(request)
+    failed = await find_status(backend.store, context_of(request).principal, request.path_params["operationId"])
+    write = write_request_of(request, failed.project_id, failed.operation_id.encode())
+    return send_answer(await retry(backend, write, failed))
 
 
 def _send(operation: Operation) -> Response:
