@@ -92,6 +92,8 @@ async def test_the_environment_names_the_model(tmp_path: Path, monkeypatch: pyte
             (listed,) = [found for found in health.dependencies if found.name.startswith("language model")]
             assert not listed.healthy
             assert KEY not in str(health)
+            metrics = (await handler.client.request("GET", "/metrics")).text()
+            assert "schemawire_language_model_input_tokens_total 200" in metrics
 
 
 async def test_who_reads_words_can_be_chosen(monkeypatch: pytest.MonkeyPatch) -> None:

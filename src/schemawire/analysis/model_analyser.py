@@ -50,6 +50,18 @@ class Asked(Generic[T]):
         return last
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelTotals:
+    """What all models together were asked, and what that took."""
+
+    questions: int
+    failures: int
+    input_tokens: int
+    output_tokens: int
+    cost: float
+    """In the currency of the configured prices."""
+
+
 class Models:
     """Language models in order of preference: the next one is asked where one gives nothing of use.
 
@@ -106,6 +118,18 @@ class Models:
     def statistics(self) -> tuple[ModelStatistics, ...]:
         """Return what each model was asked so far."""
         return tuple(client.statistics() for client in self.clients)
+
+    def totals(self) -> ModelTotals:
+        """Return the sums over all models."""
+        found = self.statistics()
+        usage = sum((one.usage for one in found), Usage())
+        return ModelTotals(
+            questions=sum(one.questions for one in found),
+            failures=sum(one.failures for one in found),
+            input_tokens=usage.input_tokens,
+            output_tokens=usage.output_tokens,
+            cost=usage.cost,
+        )
 
     async def aclose(self) -> None:
         """Close every connection."""

@@ -23,6 +23,8 @@ def watch(backend: Backend) -> Backend:
     figures = backend.figures
     figures.watch("store", backend.store.statistics)
     figures.watch("operations", backend.dispatcher.statistics)
+    if backend.models is not None:
+        figures.watch("language_model", backend.models.totals)
     figures.look_after(judge=partial(_judge, backend), depths=partial(backend.store.read, count_unfinished))
     return backend
 
