@@ -18,6 +18,7 @@ from tests.transport.servers import free_port
 from schemawire.errors import ConfigurationInvalid, SchemawireError
 from schemawire.transport.discovery import DiscoveryConfig, EtcdDiscovery, Listing, Place, Watcher
 from schemawire.transport.discovery.etcd import end_of
+from schemawire.transport.discovery.urls import discovery_of
 
 PREFIX = "/services/back/"
 
@@ -173,3 +174,29 @@ def test_empty_prefix_is_refused() -> None:
     """It would take every key of the cluster for an endpoint."""
     with pytest.raises(ConfigurationInvalid):
         EtcdDiscovery("http://a:2379", "")
+
+
+async def test_cluster_that_asks_for_a_password_is_signed_in_to(tmp_path: Path) -> None:
+    """Name and password come from a file; without them, or with wrong ones, the source fails and says so."""
+    etcd, secret = EtcdServer(tmp_path), tmp_path / "secret"
+    secret.write_text("root:hush\n")
+    address = f"etcd+{etcd.url}{PREFIX}?credentials_file={secret}"
+    async with etcd.serving():
+        keys = Keys(etcd.url)
+        await keys.put("a", "http://10.0.0.1:80")
+        await keys._post("/v3/auth/user/add", {"name": "root", "password": "hush"})
+        await keys._post("/v3/auth/role/add", {"name": "root"})
+        await keys._post("/v3/auth/user/grant", {"user": "root", "role": "root"})
+        await keys._post("/v3/auth/enable", {})
+        async with aclosing(discovery_of(address).watch()) as listings:
+            listing = await until(listings, lambda listing: bool(listing.places))
+            assert listing.places == (Place(url="http://10.0.0.1:80"),)
+        for credentials in ("", "root:wrong", "no colon"):
+            secret.write_text(credentials)
+            async with aclosing(discovery_of(address).watch()) as listings:
+                with pytest.raises(SchemawireError) as caught:
+                    await anext(listings)
+                assert "hush" not in str(caught.value)
+        async with aclosing(EtcdDiscovery(etcd.url, PREFIX).watch()) as listings:
+            with pytest.raises(SchemawireError):
+                await anext(listings)

@@ -8,9 +8,9 @@ from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
 from typing import Any
 
-from schemawire.errors import BadReply, ConfigurationInvalid
+from schemawire.errors import BadReply, ConfigurationInvalid, ConnectFailed
 from schemawire.transport.address import parse_addresses
-from schemawire.transport.discovery.link import RegistryLink, number_in, rest
+from schemawire.transport.discovery.link import RegistryLink, number_in, rest, secret_in
 from schemawire.transport.discovery.place import Listing, listing_of
 from schemawire.transport.options import TlsConfig
 
@@ -29,13 +29,20 @@ class EtcdDiscovery:
         prefix: such as `/services/backend/`, not empty.
         tls: whom to trust on `https`, and who we are.
         resync: seconds of silence after which everything is read anew, above 0.
+        credentials_file: a file that holds `user:password`, where the cluster asks who we are.
 
     Raises:
         ConfigurationInvalid: an address is malformed, or `prefix` is empty.
     """
 
     def __init__(
-        self, addresses: str | Iterable[str], prefix: str, *, tls: TlsConfig | None = None, resync: float = RESYNC
+        self,
+        addresses: str | Iterable[str],
+        prefix: str,
+        *,
+        tls: TlsConfig | None = None,
+        resync: float = RESYNC,
+        credentials_file: str = "",
     ) -> None:
         if not prefix or not resync > 0:
             raise ConfigurationInvalid(f"etcd discovery needs a key prefix, not {prefix!r}, and a resync time above 0")
@@ -43,6 +50,7 @@ class EtcdDiscovery:
         self._key = prefix.encode()
         self._tls = tls
         self._resync = resync
+        self._credentials_file = credentials_file
         self.name = f"etcd:{prefix}"
 
     async def watch(self) -> AsyncGenerator[Listing, None]:
@@ -56,12 +64,28 @@ class EtcdDiscovery:
         clock = asyncio.get_running_loop().time
         while True:
             began = clock()
+            await self._sign_in(link)
             revision, values = await self._range(link)
             yield await asyncio.to_thread(_listing, values)
             async with aclosing(self._changes(link, revision + 1, values)) as changes:
                 async for _ in changes:
                     yield await asyncio.to_thread(_listing, values)
             await rest(began)
+
+    async def _sign_in(self, link: RegistryLink) -> None:
+        """Get a token for name and password; it lasts for minutes, so each look at the whole prefix gets a new one."""
+        if not self._credentials_file:
+            return
+        name, colon, password = (await asyncio.to_thread(secret_in, self._credentials_file)).partition(":")
+        if not colon:
+            raise ConnectFailed(f"The file {self._credentials_file!r} does not hold user:password")
+        link.token = ""
+        reply, _ = await link.ask("POST", "/v3/auth/authenticate", {"name": name, "password": password})
+        match reply:
+            case {"token": str() as token}:
+                link.token = token
+            case _:
+                raise BadReply("etcd's reply to a sign-in holds no token")
 
     @property
     def _span(self) -> dict[str, str]:

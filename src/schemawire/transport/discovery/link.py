@@ -59,6 +59,8 @@ class RegistryLink:
         self._token_file = token_file
         self._header = header
         self._tls = tls or TlsConfig()
+        self.token = ""
+        """What a registry has given out for a name and a password; sent as it is."""
         self._wire: Wire | None = None
 
     async def ask(
@@ -130,11 +132,10 @@ class RegistryLink:
 
     def _headers(self) -> Headers:
         headers = {"Accept": "application/json", "Content-Type": "application/json"}
+        if self.token:
+            headers[self._header] = self.token
         if self._token_file:
-            try:
-                token = Path(self._token_file).read_text("utf-8").strip()
-            except (OSError, UnicodeDecodeError) as error:
-                raise ConnectFailed(f"The token file {self._token_file!r} cannot be read: {error}") from error
+            token = secret_in(self._token_file)
             headers[self._header] = f"Bearer {token}" if self._header == "Authorization" else token
         try:
             return Headers(headers)
@@ -147,6 +148,18 @@ class RegistryLink:
         wire, self._wire = self._wire, None
         if wire is not None:
             await wire.aclose()
+
+
+def secret_in(path: str) -> str:
+    """Return what a file holds, which is read again each time, as secrets are renewed.
+
+    Raises:
+        ConnectFailed: it cannot be read.
+    """
+    try:
+        return Path(path).read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConnectFailed(f"The token file {path!r} cannot be read: {error}") from error
 
 
 async def _until_silent(reply: WireResponse) -> AsyncGenerator[bytes, None]:

@@ -98,7 +98,8 @@ def _srv(scheme: str, parts: SplitResult, query: Query) -> Discovery:
 
 
 def _etcd(scheme: str, parts: SplitResult, query: Query) -> Discovery:
-    return EtcdDiscovery(_members(scheme, parts), unquote(parts.path), tls=_tls(query))
+    credentials = query.get("credentials_file", "")
+    return EtcdDiscovery(_members(scheme, parts), unquote(parts.path), tls=_tls(query), credentials_file=credentials)
 
 
 def _consul(scheme: str, parts: SplitResult, query: Query) -> Discovery:
@@ -131,7 +132,7 @@ _TLS = frozenset({"ca_file", "certificate_file", "key_file"})
 _MAKERS: dict[str, tuple[Callable[[str, SplitResult, Query], Discovery], frozenset[str]]] = {
     "dns": (_dns, frozenset({"server"})),
     "srv": (_srv, frozenset({"server"})),
-    "etcd": (_etcd, _TLS),
+    "etcd": (_etcd, _TLS | {"credentials_file"}),
     "consul": (_consul, _TLS | {"tag", "dc", "scheme", "token_file"}),
     "k8s": (_kubernetes, _TLS | {"scheme", "token_file"}),
 }
