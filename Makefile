@@ -12,7 +12,7 @@ else
 INSTALL := uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
 endif
 
-.PHONY: help demo dev test soak live check bench format clean
+.PHONY: help demo dev test soak fuzz live check bench format clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort

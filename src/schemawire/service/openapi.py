@@ -121,8 +121,8 @@ def _add_components(document: dict[str, Any]) -> None:
 
 def _name_documents(schemas: dict[str, Any]) -> None:
     """Say which of the free objects in bodies are documents and operations."""
-    for schema in schemas.values():
-        properties = schema.get("properties", {}) if isinstance(schema, dict) else {}
+    for model in BODY_MODELS:
+        properties = schemas[model.__name__].get("properties", {})
         for name in ("domainSchema", "schema"):
             if properties.get(name, {}).get("type") == "object":
                 properties[name] = {"$ref": REFERENCE.format(model="DomainSchema")}

@@ -15,6 +15,9 @@ from starlette.types import Message, Receive, Scope, Send
 from schemawire.protocol.paths import API_ROOT, PROJECT_ID_FIX, is_project_id
 from schemawire.service.refusals import RequestRefused
 
+_ON_PROJECTS = frozenset({"GET", "HEAD", "PUT", "PATCH", "DELETE"})
+"""Methods with which a word such as `batch` was probably meant as the id of a project."""
+
 Handler = Callable[[Request], Awaitable[Response]]
 
 
@@ -84,6 +87,8 @@ class Switchboard:
     def _find(self, path: str) -> tuple[_Junction | None, dict[str, str]]:
         junction = self._root
         parameters: dict[str, str] = {}
+        if "\0" in path:  # no name of anything has one, and not every store can even look for it
+            return None, parameters
         for segment in path[1:].split("/"):
             following = junction.fixed.get(segment)
             if following is None:
@@ -105,7 +110,7 @@ def _without_body(send: Send) -> Send:
 
 def _refusal(path: str, method: str, junction: _Junction | None) -> RequestRefused:
     wrong = _wrong_project_id(path)
-    if wrong is not None:
+    if wrong is not None and (junction is None or method in _ON_PROJECTS):
         return wrong
     if junction is None or not junction.routes:
         return RequestRefused("not_found", f"There is nothing at {path[:200]!r}.")
