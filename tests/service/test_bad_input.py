@@ -258,3 +258,27 @@ async def test_a_fault_of_ours_shows_nothing_but_the_request_id(call: Caller) ->
     assert set(json.loads(hostile.body)) <= {
         "type", "title", "status", "code", "detail", "fix", "retryable", "errors", "requestId", "conflicts"
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "batch", {"projectId": "p", "operations": [create_entity("A")], "sessionId": "a\0b"}),
+        ("POST", "batch", {"projectId": "p", "operations": [create_entity("A")], "message": "a\0b"}),
+        ("POST", "batch", {"projectId": "p", "operations": [create_entity("A")], "expectedVersion": 2**63}),
+        ("POST", "p/restore", {"version": 2**63}),
+        ("POST", "p/restore", {"version": 10**30}),
+        ("GET", "/api/domain-schema?after=%00", None),
+        ("GET", "operations?projectId=%00", None),
+        ("GET", "operations?before=%00", None),
+        ("GET", "operations/%00/status", None),
+        ("DELETE", "/api/keys/%00", None),
+        ("GET", "p/versions/9223372036854775808", None),
+        ("GET", "p/stream?version=9223372036854775808", None),
+    ],
+)
+async def test_what_no_database_can_hold_is_refused(call: Caller, method: str, path: str, body: object) -> None:
+    """A NUL character and a number beyond 64 bits are the caller's mistakes, on every engine, wherever they stand."""
+    answer = await call(method, path, json=body)
+    assert answer.status in (400, 404, 422), answer
+    assert answer.code

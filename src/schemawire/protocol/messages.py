@@ -13,10 +13,17 @@ from schemawire.protocol.paths import check_project_id
 MAX_BATCH_OPERATIONS = 10_000
 MAX_BODY_BYTES = 16 * 1024 * 1024
 
+
+def _check_text(value: str) -> str:
+    if "\0" in value:
+        raise ValueError("a NUL character, which no store can hold")
+    return value
+
+
 ProjectId = Annotated[StrictStr, AfterValidator(check_project_id)]
-SessionId = Annotated[StrictStr, Field(max_length=200)]
-Note = Annotated[StrictStr, Field(max_length=2_000)]
-Version = Annotated[StrictInt, Field(ge=0)]
+SessionId = Annotated[StrictStr, Field(max_length=200), AfterValidator(_check_text)]
+Note = Annotated[StrictStr, Field(max_length=2_000), AfterValidator(_check_text)]
+Version = Annotated[StrictInt, Field(ge=0, le=2**53 - 1)]
 OperationState = Literal["queued", "running", "succeeded", "failed", "cancelled", "parked"]
 
 
@@ -118,7 +125,7 @@ class UndoRequest(RequestBody):
 class RestoreRequest(RequestBody):
     """The version to make the newest again."""
 
-    version: Annotated[StrictInt, Field(ge=1)]
+    version: Annotated[StrictInt, Field(ge=1, le=2**53 - 1)]
     session_id: SessionId | None = None
     message: Note | None = None
 

@@ -28,6 +28,7 @@ from schemawire.service.store import (
 )
 from schemawire.service.store.locks import lock_number, try_lock
 from schemawire.service.store.postgres import PostgresOptions, PostgresStore
+from schemawire.service.store.refusals import ValueRefused
 from schemawire.service.write_request import WriteRequest
 
 
@@ -367,3 +368,17 @@ async def test_idle_connections_that_were_cut_are_replaced_unseen(
     await asyncio.to_thread(run_sql, postgres_url, cut.format(me="pg_backend_pid()"))
     assert (await first.write(edit("p", create("B")))).entry.version == 2
     assert await first.read(partial(find_project, project_id="p")) is not None
+
+
+async def test_a_value_that_the_database_cannot_hold_is_the_callers_mistake(
+    pair: tuple[PostgresStore, PostgresStore],
+) -> None:
+    """A NUL in a text and a number beyond 64 bits are refused as such, not as a database to be tried again."""
+    for work in (
+        partial(find_project, project_id="a\0b"),
+        lambda conn: list_versions(conn, "p", before=2**70),
+    ):
+        await pair[0].write(put("p", schema_of("A")))
+        with pytest.raises(ValueRefused) as caught:
+            await pair[0].read(work)
+        assert not caught.value.retryable

@@ -83,7 +83,9 @@ def refuse_unknown(request: Request, known: Sequence[Parameter]) -> None:
     """
     allowed = [parameter.name for parameter in known if parameter.place == "query"]
     seen: set[str] = set()
-    for name, _ in request.query_params.multi_items():
+    for name, text in request.query_params.multi_items():
+        if "\0" in text:
+            raise RequestRefused("invalid_request", f"The query parameter {name[:60]!r} holds a NUL character.")
         if name not in allowed or name in seen:
             problem = "is given twice" if name in seen else "means nothing here"
             known_names = ", ".join(allowed) or "none"

@@ -26,7 +26,7 @@ from schemawire.service.store.heads import HeadMemory, take_touched
 from schemawire.service.store.lane import Lane
 from schemawire.service.store.locks import wait_for_lock
 from schemawire.service.store.migrate import is_up_to_date, migrate
-from schemawire.service.store.refusals import StoreError, StoreUnavailable
+from schemawire.service.store.refusals import StoreError, StoreUnavailable, ValueRefused
 from schemawire.service.store.store import POSTGRES_SCHEMES, StoreStatistics
 
 T = TypeVar("T")
@@ -324,7 +324,13 @@ async def _commit(conn: AsyncConnection) -> None:
 
 
 def _translated(error: BaseException) -> BaseException:
-    if not faults.is_of_the_database(error) or faults.is_fault(error):
+    if not faults.is_of_the_database(error):
+        return error
+    if faults.is_unfit_value(error):
+        refusal = ValueRefused(f"the database cannot hold a value of the request: {faults.reason_of(error)}")
+        refusal.__cause__ = error
+        return refusal
+    if faults.is_fault(error):
         return error
     return faults.unavailable(error)
 

@@ -3,7 +3,7 @@
 *Source:* PostgreSQL 15, appendix A, error codes.
 """
 
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InterfaceError, ProgrammingError, SQLAlchemyError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError, SQLAlchemyError
 
 from schemawire.service.store.refusals import StoreUnavailable
 
@@ -41,10 +41,15 @@ def is_lost(error: BaseException) -> bool:
     return isinstance(error, OSError)  # the driver's own connect raises it, and time-outs are among them
 
 
+def is_unfit_value(error: BaseException) -> bool:
+    """Tell whether the database, or its driver, cannot hold a value at all: a NUL in a text, a number too large."""
+    if isinstance(error, DBAPIError) and isinstance(getattr(error.orig, "__cause__", None), ValueError | OverflowError):
+        return True
+    return state_of(error).startswith("22")
+
+
 def is_fault(error: BaseException) -> bool:
     """Tell whether no waiting mends it: a statement is wrong, or breaks a promise of the tables."""
-    if isinstance(error, InterfaceError):
-        return isinstance(getattr(error.orig, "__cause__", None), ValueError)  # the driver refuses a value
     return isinstance(error, IntegrityError | ProgrammingError | DataError) and state_of(error) not in _UNFIT
 
 

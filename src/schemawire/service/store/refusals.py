@@ -3,6 +3,7 @@
     StoreError
     ├── StoreUnavailable    the database cannot take or keep the work now
     ├── StoreLocked         another process has this database file open
+    ├── ValueRefused        a text or number that the database cannot hold
     ├── ProjectMissing      no such project (or it was deleted)
     ├── ProjectExists       the project is already there
     ├── ProjectBusy         operations on it are not finished
@@ -42,6 +43,13 @@ class StoreLocked(StoreError):
 
     code = "store_locked"
     default_fix = "One process owns a SQLite file: stop the other one, talk to it over HTTP, or use PostgreSQL."
+
+
+class ValueRefused(StoreError):
+    """The request holds a text or a number that the database cannot hold."""
+
+    code = "invalid_request"
+    default_fix = "Leave out NUL characters, and numbers beyond 64 bits."
 
 
 class ProjectMissing(StoreError):
