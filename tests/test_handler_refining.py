@@ -93,7 +93,9 @@ async def test_the_environment_names_the_model(tmp_path: Path, monkeypatch: pyte
             assert not listed.healthy
             assert KEY not in str(health)
             metrics = (await handler.client.request("GET", "/metrics")).text()
-            assert "schemawire_language_model_input_tokens_total 200" in metrics
+            shown = dict(line.rsplit(" ", 1) for line in metrics.splitlines() if line.startswith("schemawire_language"))
+            assert shown["schemawire_language_model_input_tokens_total"] == "100", shown
+            assert int(shown["schemawire_language_model_failures_total"]) >= 1
 
 
 async def test_who_reads_words_can_be_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
