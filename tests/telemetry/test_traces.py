@@ -388,3 +388,31 @@ def test_the_sdk_is_loaded_only_when_it_is_used() -> None:
     script = "import sys, schemawire.telemetry; print([n for n in sys.modules if n.startswith('opentelemetry.sdk')])"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+async def test_without_an_sdk_nothing_is_spent_and_a_trace_is_passed_on() -> None:
+    """Where no SDK is installed no span is made; the context of somebody else's trace still goes along."""
+    program = """
+import asyncio
+from opentelemetry import trace
+from opentelemetry.propagate import extract
+from opentelemetry.context import attach
+from schemawire.telemetry import TraceListener
+from schemawire.testing import Reply, ScriptedWire
+from schemawire.transport import Client
+
+async def main():
+    wire = ScriptedWire(then=Reply())
+    client = Client("http://a.test", wire=wire, listener=TraceListener())
+    await client.request("GET", "/x")
+    attach(extract({"traceparent": "00-" + "ab" * 16 + "-" + "cd" * 8 + "-01"}))
+    await client.request("GET", "/x")
+    print([sent.request.headers.get("traceparent") for sent in wire.sent])
+
+asyncio.run(main())
+"""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", program, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    out, errors = await process.communicate()
+    assert out.decode().strip() == f"[None, '00-{'ab' * 16}-{'cd' * 8}-01']", errors.decode()

@@ -3,7 +3,7 @@
 Until a program installs an SDK, every span is a no-op. Span names and attributes follow the stable conventions.
 """
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from contextvars import Token
 from types import TracebackType
 
@@ -31,6 +31,9 @@ from schemawire.telemetry.shown import current_labels, shown, shown_endpoint, sh
 from schemawire.telemetry.tracers import tracer_of
 from schemawire.telemetry.work_spans import WorkSpans
 
+_NOTHING = nullcontext()
+_ASK_AGAIN = 50
+"""Looks at whether there is an SDK that one answer holds for: asking costs more than all the rest while it is off."""
 _CALL = otel_context.create_key("schemawire-call")
 _ATTEMPT = otel_context.create_key("schemawire-attempt")
 _LABEL_NAMES = {"projectId": "project.id", "sessionId": "session.id", "requestId": "request.id"}
@@ -50,15 +53,32 @@ class TraceListener(SilentListener):
 
     def __init__(self, provider: TracerProvider | None = None, *, propagator: TextMapPropagator | None = None) -> None:
         self._tracer = tracer_of(provider)
+        self._is_own = provider is not None
+        self._off = False
+        self._unasked = 0
         self._steps = WorkSpans(provider)
         self._propagator = propagator or TraceContextTextMapPropagator()
 
-    def call_scope(self, name: str, method: str, route: str) -> "_CallScope":
+    def _is_off(self) -> bool:
+        """Tell whether no SDK is installed, so that no span could be recorded; a new one is seen soon."""
+        if self._unasked == 0:
+            self._unasked = _ASK_AGAIN
+            self._off = not self._is_own and type(trace.get_tracer_provider()) is trace.ProxyTracerProvider
+        self._unasked -= 1
+        return self._off
+
+    def call_scope(self, name: str, method: str, route: str) -> AbstractContextManager[object]:
         """Return a scope in which the call's span is current."""
+        if self._is_off():
+            return _NOTHING
         return _CallScope(self._tracer, name, method, shown_route(route))
 
-    def attempt_scope(self, endpoint: str, attempt: int, headers: dict[str, str]) -> "_AttemptScope":
+    def attempt_scope(self, endpoint: str, attempt: int, headers: dict[str, str]) -> AbstractContextManager[object]:
         """Return a scope in which the attempt's span is current and `headers` carry it."""
+        if self._is_off():
+            if trace.get_current_span() is not trace.INVALID_SPAN:  # somebody else's trace is passed on all the same
+                self._propagator.inject(headers)
+            return _NOTHING
         call = otel_context.get_value(_CALL)
         method, route = (call.method, call.route) if isinstance(call, _CallScope) else ("HTTP", "")
         attributes = _attempt_attributes(endpoint, attempt, method, route)
@@ -70,6 +90,8 @@ class TraceListener(SilentListener):
 
     def on_event(self, event: Event) -> None:
         """End the span that `event` is the end of, or note `event` in the current call's span."""
+        if self._off and self._is_off():
+            return
         match event:
             case CallFinished():
                 scope = otel_context.get_value(_CALL)
