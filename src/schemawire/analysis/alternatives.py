@@ -26,7 +26,8 @@ _SEPARATORS = frozenset({",", "and", "or", ";", "/"})
 _STOPS = frozenset({".", "?", "!"})
 _ARTICLES = frozenset({"a", "an", "the"})
 _SKIPPED = frozenset({"either", "both", "namely", "respectively", "also"})
-_EXAMPLES = frozenset({"e.g.", "such", "for", "like", "example", "instance", "i.e."})
+_EXAMPLES = frozenset({"e.g.", "e.g", "eg", "such", "for", "like", "example", "instance", "as", "i.e.", "i.e", "ie"})
+_OPEN_ENDS = frozenset({"etc", "etc.", "…", "...", "others", "more"})
 _BREAKING = frozenset({"which", "that", "who", "whose", "if", "when", "because", "but", "where", "than", "as", "it",
                        "they", "can", "must", "may", "is", "are", "has", "have", "to", "with", "for"})  # fmt: skip
 
@@ -82,11 +83,27 @@ def _read_announced(tree: Tree, index: int, refer: References) -> Iterator[Fact]
 
 
 def _read_bracket(noun: Node, inside: Sequence[Token], refer: References) -> Iterator[Fact]:
-    if not inside or inside[0].lower in _EXAMPLES:
+    if inside and inside[0].lower in _EXAMPLES:
+        yield from _read_examples(noun, inside, refer)
         return
     items = split_alternatives(inside)
     if items:
         yield from _decide(noun, items, refer, announced=False)
+
+
+def _read_examples(noun: Node, inside: Sequence[Token], refer: References) -> Iterator[Fact]:
+    """Read "a level of training (e.g. novice, expert)": examples of a state are its values, of a thing they are none."""
+    grammar = refer.context.lexicon.grammar
+    state = noun.head.head if noun.dep == "pobj" and noun.head.lower == "of" and noun.head.head.is_noun else noun
+    if not grammar.is_in(entity_words((state.lower,))[-1], "state_nouns"):
+        return
+    named = [token for token in inside if token.lower not in (*_EXAMPLES, *_OPEN_ENDS) and token.text != ":"]
+    items = split_alternatives(named)
+    owner = holder(state, refer)
+    words = _field_words(refer.phrases.read(state))
+    of_one_name = state is not noun and refer.is_one_name(state, noun)
+    if items and owner is not None and owner != words:
+        yield _values(owner, (*words, "of", *_field_words(refer.phrases.read(noun))) if of_one_name else words, items)
 
 
 def _decide(noun: Node, items: Sequence[Item], refer: References, *, announced: bool) -> Iterator[Fact]:
