@@ -75,12 +75,14 @@ def reading(client: Client) -> Call:
 async def compare(url: str, seconds: float, rounds: int) -> None:
     """Print the medians of every side at 1 and 16 callers."""
     with tempfile.TemporaryDirectory() as folder:
-        memory, file = CacheConfig(), CacheConfig(path=Path(folder) / "cache.db")
+        memory, file = CacheConfig(), CacheConfig(path=Path(folder) / "cache.db", front=0.0)
+        fronted = CacheConfig(path=Path(folder) / "fronted.db")
         async with (
             aiohttp.ClientSession() as session,
             Client(url) as plain,
             Client(url, cache=memory) as in_memory,
             Client(url, cache=file) as in_file,
+            Client(url, cache=fronted) as behind_memory,
         ):
 
             async def bare() -> None:
@@ -92,6 +94,7 @@ async def compare(url: str, seconds: float, rounds: int) -> None:
                 "Client, no cache": reading(plain),
                 "Client, hit in memory": reading(in_memory),
                 "Client, hit in SQLite": reading(in_file),
+                "Client, memory before": reading(behind_memory),
             }
             for call in sides.values():
                 await call()

@@ -18,6 +18,8 @@ class CacheConfig:
         shared: whether one stored response may answer callers with different credentials. A private cache keeps a
             separate response for each set of credentials; a shared one keeps only what RFC 9111 lets it keep.
         path: an SQLite file that outlives the process, in place of memory.
+        front: seconds for which what was read from the file is answered from memory, from 0 (never); what another
+            process changes is noticed so much later. Changes through this client are noticed at once.
         max_bytes: everything that is stored, from 0; 0 stores nothing and only lets equal calls share one request.
         max_entry_bytes: the largest response that is stored, from 0 to `max_bytes`.
         heuristic_fraction: the part of its age that a response without an expiry counts as fresh for, 0 to 1.
@@ -34,6 +36,7 @@ class CacheConfig:
 
     shared: bool = False
     path: str | Path | None = None
+    front: float = 1.0
     max_bytes: int = 64 << 20
     max_entry_bytes: int = 4 << 20
     heuristic_fraction: float = 0.1
@@ -45,6 +48,7 @@ class CacheConfig:
 
     def __post_init__(self) -> None:
         require_kind(self, "shared", bool)
+        require_number(self, "front", low=0.0, high=3600.0)
         require_count(self, "max_bytes", low=0, high=1 << 50)
         require_count(self, "max_entry_bytes", low=0, high=1 << 40)
         if self.max_bytes > 0:

@@ -14,11 +14,12 @@ from tests.transport.cache.origin import Clock, Origin, Reply
 from schemawire.transport import CacheConfig, Client
 from schemawire.transport.stores import CacheStore, MemoryStore, Record, SqliteStore, open_store
 
-KINDS = ("memory", "sqlite")
+KINDS = ("memory", "sqlite", "fronted")
 
 
 def make(kind: str, folder: Path, max_bytes: int = 100_000) -> CacheStore:
-    return open_store(None if kind == "memory" else folder / "cache.db", max_bytes)
+    path = None if kind == "memory" else folder / "cache.db"
+    return open_store(path, max_bytes, 5.0 if kind == "fronted" else 0.0)
 
 
 def record(variant: str = "", body: bytes = b"body") -> Record:
@@ -272,3 +273,64 @@ async def test_a_client_keeps_its_responses_in_a_file(tmp_path: Path) -> None:
 def test_a_store_in_memory_is_the_default() -> None:
     """Without a path nothing is written to disk."""
     assert isinstance(open_store(None, 10), MemoryStore)
+
+
+async def test_memory_in_front_answers_for_a_moment(tmp_path: Path) -> None:
+    """What another process writes is noticed once the moment is over, what is written here at once."""
+    path = tmp_path / "cache.db"
+    here, there = open_store(path, 100_000, 0.2), SqliteStore(path, max_bytes=100_000)
+
+    async def bodies() -> list[bytes]:
+        return [each.body for each in await here.find("r")]
+
+    assert await bodies() == []
+    await there.put("r", record(body=b"1"))
+    assert await bodies() == []
+    await asyncio.sleep(0.25)
+    assert await bodies() == [b"1"]
+    await there.drop("r")
+    assert await bodies() == [b"1"]
+    await here.put("r", record("v", b"2"))
+    assert await bodies() == [b"2"]
+    await there.put("r", record("v", b"3"))
+    assert await bodies() == [b"2"]
+    assert await here.drop_below("r") == 1
+    assert await bodies() == []
+    await here.aclose()
+    await there.aclose()
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    steps=st.lists(
+        st.tuples(st.sampled_from(["put", "drop", "drop_below", "find"]), st.sampled_from("ab"), st.sampled_from("xy")),
+        max_size=25,
+    ),
+    room=st.sampled_from([1_000, 4_000, 100_000]),
+)
+def test_memory_in_front_changes_nothing_but_the_speed(steps: list[tuple[str, str, str]], room: int) -> None:
+    """Whatever is asked in whatever order, the answers are those of the store behind it alone."""
+
+    async def both() -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            plain_store = open_store(Path(folder) / "plain.db", room)
+            fronted = open_store(Path(folder) / "fronted.db", room, 60.0)
+            for number, (what, resource, variant) in enumerate(steps):
+                found = []
+                for store in (plain_store, fronted):
+                    match what:
+                        case "put":
+                            found.append(await store.put(resource, record(variant, b"%d" % number * 300)))
+                        case "drop":
+                            found.append(bool(await store.drop(resource, variant)))
+                        case "drop_below":
+                            found.append(bool(await store.drop_below(resource)))
+                        case _:
+                            found.append(bool([each.body for each in await store.find(resource)]))
+                assert found[0] == found[1]
+                one, other = [[each.body for each in await store.find(resource)] for store in (plain_store, fronted)]
+                assert one == other
+            await plain_store.aclose()
+            await fronted.aclose()
+
+    asyncio.run(both())

@@ -1,5 +1,7 @@
 """The store of a client's cache, exchanged while the client lives; knows no rule of HTTP."""
 
+from pathlib import Path
+
 from schemawire.transport.cache_config import CacheConfig
 from schemawire.transport.stores import CacheStore, open_store
 
@@ -24,9 +26,9 @@ class StoreKeeper:
         present = self._options
         if options is None:
             return None
-        if present is not None and (present.path, present.max_bytes) == (options.path, options.max_bytes):
+        if present is not None and _place(present) == _place(options):
             return self.store
-        return open_store(options.path, options.max_bytes)
+        return open_store(*_place(options))
 
     def take(self, options: CacheConfig | None, store: CacheStore | None) -> None:
         """Use a store that `wanted` returned."""
@@ -39,3 +41,7 @@ class StoreKeeper:
         opened, self._opened = self._opened, []
         for store in opened:
             await store.aclose()
+
+
+def _place(options: CacheConfig) -> tuple[str | Path | None, int, float]:
+    return options.path, options.max_bytes, options.front
