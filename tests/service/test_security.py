@@ -208,6 +208,19 @@ async def test_the_audit_log_tells_who_did_or_tried_what(call: Caller) -> None:
     assert any(line["outcome"] == "unauthenticated" for line in intruders)
 
 
+async def test_whoever_guesses_keys_does_not_fill_the_disk(call: Caller) -> None:
+    """Many attempts from one address within a moment are one line with their number."""
+    await asyncio.sleep(0.6)
+    before = (await call("GET", "/api/audit?principal=anonymous&limit=1000")).json()["data"]["lines"]
+    for number in range(200):
+        await call("GET", "/api/domain-schema", headers={"Authorization": f"Bearer guess-{number}"})
+    await asyncio.sleep(0.8)
+    after = (await call("GET", "/api/audit?principal=anonymous&limit=1000")).json()["data"]["lines"]
+    fresh = after[: len(after) - len(before)]
+    assert 1 <= len(fresh) <= 20
+    assert sum(int((line["detail"] or "1").split()[0]) for line in fresh) == 200
+
+
 async def test_the_audit_log_is_read_page_by_page(call: Caller) -> None:
     """Every line once, in order, and what was done is there as soon as it was answered."""
     project = new_project()

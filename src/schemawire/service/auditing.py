@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -49,11 +50,14 @@ def line_of(write: WriteRequest, *, version: int | None = None, detail: str | No
 class AuditTrail:
     """Refused attempts on their way into the log.
 
-    Invariant: `_pending` holds at most `MAX_PENDING` lines; those that found no room are counted in `_dropped`.
+    Invariants: `_pending` holds at most `MAX_PENDING` lines; those that found no room are counted in `_dropped`.
+    `_strangers` holds, by address, the first attempt without a valid key since the last group was written, and how many
+    there were: whoever guesses keys fills one line a group.
     """
 
     def __init__(self) -> None:
         self._pending: deque[AuditLine] = deque()
+        self._strangers: dict[str | None, tuple[AuditLine, int]] = {}
         self._dropped = 0
 
     def note_end(self, scope: Mapping[str, Any], context: RequestContext, status: int) -> None:
@@ -61,26 +65,14 @@ class AuditTrail:
         is_intruder = status in (401, 403)
         if status < 400 or not (is_intruder or context.is_audited):
             return
-        if len(self._pending) >= MAX_PENDING:
+        if len(self._pending) + len(self._strangers) >= MAX_PENDING:
             self._dropped += 1
-            return
-        now = time.time()
-        client = scope.get("client")
-        parameters = scope.get("path_params") or {}
-        project_id = parameters.get("projectId")
-        self._pending.append(
-            AuditLine(
-                line_id=new_line_id(now),
-                at=now,
-                principal="anonymous" if context.principal is ANONYMOUS else context.principal.name,
-                action=context.route if context.route != "unmatched" else f"{scope['method'][:20]} (not looked at)",
-                project_id=None if project_id is None else project_id[:128].replace("\0", ""),
-                outcome=context.outcome or str(status),
-                request_id=context.request_id,
-                address=None if client is None else str(client[0])[:100],
-                client=context.label(names.CLIENT),
-            )
-        )
+        elif context.principal is not ANONYMOUS:
+            self._pending.append(_attempt(scope, context, status))
+        else:
+            address = _address(scope)
+            line, count = self._strangers.get(address) or (_attempt(scope, context, status), 0)
+            self._strangers[address] = (line, count + 1)
 
     async def flush(self, store: Store) -> None:
         """Write what is pending.
@@ -91,6 +83,9 @@ class AuditTrail:
         dropped, self._dropped = self._dropped, 0
         if dropped:
             log.warning("refused attempts were not audited one by one", count=dropped)
+        for line, count in self._strangers.values():
+            self._pending.append(line if count == 1 else replace(line, detail=f"{count} attempts"))
+        self._strangers.clear()
         lines = list(self._pending)
         if lines:
             await store.write(partial(add_audit, lines=lines))
@@ -105,6 +100,27 @@ class AuditTrail:
                 await self.flush(store)
             except StoreError as error:
                 log.warning("the audit log could not be written", code=error.code)
+
+
+def _attempt(scope: Mapping[str, Any], context: RequestContext, status: int) -> AuditLine:
+    now = time.time()
+    project_id = (scope.get("path_params") or {}).get("projectId")
+    return AuditLine(
+        line_id=new_line_id(now),
+        at=now,
+        principal=context.principal.name,
+        action=context.route if context.route != "unmatched" else f"{scope['method'][:20]} (not looked at)",
+        project_id=None if project_id is None else project_id[:128].replace("\0", ""),
+        outcome=context.outcome or str(status),
+        request_id=context.request_id,
+        address=_address(scope),
+        client=context.label(names.CLIENT),
+    )
+
+
+def _address(scope: Mapping[str, Any]) -> str | None:
+    client = scope.get("client")
+    return None if client is None else str(client[0])[:100]
 
 
 async def page_of_lines(
