@@ -12,6 +12,7 @@ from schemawire.cli import (
     submitting,
     top,
     upkeep,
+    uploading,
     words,
     working,
 )
@@ -31,6 +32,7 @@ COMMAND_FILES = (
     configuring,
     showing,
     editing,
+    uploading,
     submitting,
     administering,
     upkeep,
@@ -44,6 +46,7 @@ ORDER = (
     "chat",
     "batch",
     "stream",
+    "upload",
     "export",
     "health",
     "metrics",

@@ -70,7 +70,7 @@ class Backend:
         """
         route = paths.pattern(path)
         response = await self.client.request("GET", path, params=params, deadline=deadline, route=route)
-        return _accept(response, f"GET {path}")
+        return accept(response, f"GET {path}")
 
     async def write(
         self,
@@ -99,14 +99,19 @@ class Backend:
             retry_until_deadline=True,
             route=paths.pattern(path),
         )
-        return _accept(response, f"{method} {path}")
+        return accept(response, f"{method} {path}")
 
 
 def _encode(body: dict[str, Any]) -> bytes:
     return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
-def _accept(response: Response, where: str) -> Exchange:
+def accept(response: Response, where: str) -> Exchange:
+    """Return a reply that was a success.
+
+    Raises:
+        Rejected: it was none.
+    """
     if not response.is_success:
         raise error_of_reply(response.status, response.headers, response.body, where=where)
     return Exchange(response=response, attempts=response.attempts)

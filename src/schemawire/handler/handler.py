@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from functools import partial
 from math import inf
 from typing import Any, Self
 
@@ -16,6 +17,7 @@ from schemawire.handler.refining import Refining, chosen_analyser
 from schemawire.handler.results import DomainResult, HealthStatus, StreamSummary
 from schemawire.handler.streaming import StreamingConfig, StreamRequest, read_stream
 from schemawire.handler.submitting import Submitting
+from schemawire.handler.uploading import UPLOAD_SILENCE, Uploader
 from schemawire.handler.writing import Writing, batch_body
 from schemawire.protocol import paths
 from schemawire.resilience import CircuitBreakerConfig, Inherited, RetryConfig
@@ -71,15 +73,18 @@ class DomainSchemaHandler(Reading, Writing, Submitting, Refining):
     ) -> None:
         self.settings = resolve_settings(settings, base_url=base_url, api_key=api_key, environment=environment)
         self.streaming_config = streaming_config or StreamingConfig()
-        self.client = build_client(
+        build = partial(
+            build_client,
             self.settings,
             retry=retry_config,
             breaker=circuit_breaker_config,
-            timeout=timeout_config,
             pool=pool_config,
             wire=wire,
             listener=listener,
         )
+        self.client = build(timeout=timeout_config)
+        patience = replace(timeout_config or self.settings.timeout_config(), read=UPLOAD_SILENCE)
+        self._uploader = Uploader(lambda: build(timeout=patience))
         self._backend = Backend(self.client, self.settings.backend_service_url)
         self._listener = listener
         self._callbacks = Callbacks()
@@ -98,6 +103,7 @@ class DomainSchemaHandler(Reading, Writing, Submitting, Refining):
         await self._stop_watching()
         if isinstance(self._analyser, ModelAnalyser):
             await self._analyser.aclose()
+        await self._uploader.aclose()
         await self.client.aclose()
 
     async def analyze(self, description: str) -> Draft:

@@ -1,12 +1,14 @@
 """The writing face of the handler: batches, whole schemas, deletion and restoring."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from math import inf
 from typing import Any
 
 from schemawire.errors import BadReply
-from schemawire.handler.backend import read_reply, result_of
+from schemawire.handler.backend import new_key, read_reply, result_of
 from schemawire.handler.results import BatchResult, DomainResult
 from schemawire.handler.telling import Telling, without_none
+from schemawire.handler.uploading import Source, Upload, Uploader
 from schemawire.protocol import paths
 from schemawire.protocol.messages import OperationResult
 from schemawire.schema import DomainSchema, parse_operations
@@ -16,6 +18,8 @@ Document = Mapping[str, Any]
 
 class Writing(Telling):
     """Methods that change what is stored; each is applied exactly once, however often it has to be sent."""
+
+    _uploader: Uploader
 
     async def batch_operations(
         self,
@@ -81,6 +85,55 @@ class Writing(Telling):
             )
 
         return await self._told("POST", paths.BATCH, body, project_id, send)
+
+    async def upload_schema(
+        self,
+        project_id: str,
+        source: Source,
+        session_id: str | None = None,
+        *,
+        header: Document | None = None,
+        message: str | None = None,
+        if_match: str | None = None,
+        on_progress: Callable[[int], None] | None = None,
+        idempotency_key: str | None = None,
+        deadline: float = inf,
+    ) -> DomainResult:
+        """Store a schema of any length in place of what is there, sent element by element and never held whole.
+
+        A try that is cut is repeated from the start until it is acknowledged or the deadline has passed; it is applied
+        once. The backend stores all of it or nothing.
+
+        Args:
+            project_id: where it is stored; the project is created when missing.
+            source: a schema, a document, a `Path` to a file (a document, or the lines that the command `stream` and
+                `GET …/stream` write), or a function that returns the elements anew each time it is called, each as
+                `{"kind": "entity", "element": {…}}`.
+            session_id: the conversation that the change belongs to.
+            header: `name` and `description` of the schema, where the source is a function.
+            message: kept with the new version.
+            if_match: refuse when the project's entity tag is another one.
+            on_progress: called with the number of elements sent so far.
+            idempotency_key: give the same one again to repeat a call whose outcome is unknown; made when not given.
+            deadline: seconds from now, at most.
+
+        Raises:
+            Invalid: the schema breaks the rules; pointers begin with the number of the line.
+            VersionConflict: the project is not what `if_match` names.
+            OSError, ValueError: the file cannot be read, or holds no schema.
+            SchemawireError: see `Backend.write`.
+
+        *Cancelled:* it is unknown whether it was stored; the same call with the same key finds out.
+        """
+        upload = Upload(
+            source=source, header=header, session_id=session_id, message=message, on_progress=on_progress
+        )  # fmt: skip
+        key = idempotency_key or new_key()
+
+        async def send() -> DomainResult:
+            return await self._uploader.send(project_id, upload, if_match=if_match, key=key, deadline=deadline)
+
+        return await self._told("PUT", paths.stream(project_id), {}, project_id, send)
 
     async def save_schema(
         self,

@@ -19,7 +19,9 @@ from schemawire.service.replies import Answer
 from schemawire.service.staged_check import judge_staged
 from schemawire.service.staged_writes import Staged, patiently, put_in_place, staging_area, switch
 from schemawire.service.store import staging
-from schemawire.service.store.refusals import DuplicateInFlight
+from schemawire.service.store.idempotency import find_reply
+from schemawire.service.store.records import IdempotencyScope
+from schemawire.service.store.refusals import DuplicateInFlight, KeyReused
 from schemawire.service.store.staging import Place, StagedSchema
 from schemawire.service.store.store import Store
 from schemawire.service.store.versions import check_expected
@@ -95,18 +97,30 @@ def _compare_digests(lines: ElementLines, staged: StagedSchema) -> None:
 async def check_early(store: Store, write: WriteRequest) -> None:
     """Refuse at once what the switch-over would refuse after everything has been sent.
 
-    A request with a key may be a repeated one, whose precondition failed only because it was done: that one goes on.
+    A request that was done before goes on: its precondition fails only because it was done, and it has its reply.
 
     Raises:
         VersionMoved: a precondition fails.
     """
 
     def look(conn: Connection) -> None:
-        view = SqlView(conn, write.project_id)
-        check_expected(view, expected_version(write, view.head))
+        if not _was_done(conn, write):
+            view = SqlView(conn, write.project_id)
+            check_expected(view, expected_version(write, view.head))
 
+    await store.read(look)
+
+
+def _was_done(conn: Connection, write: WriteRequest) -> bool:
     if write.key is None:
-        await store.read(look)
+        return False
+    scope = IdempotencyScope(
+        principal=write.principal, project_id=write.project_id, route=write.route, key=write.key
+    )  # fmt: skip
+    try:
+        return find_reply(conn, scope, b"") is not None
+    except KeyReused:  # the body has not come yet, so nobody can tell whether it is the same request
+        return True
 
 
 @contextmanager
