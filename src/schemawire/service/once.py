@@ -52,7 +52,7 @@ async def write_once(backend: Backend, write: WriteRequest, work: Callable[[Conn
         if stored is not None:
             return _replay(stored)
         answer = work(conn)
-        add_audit(conn, [line_of(write, version=answer.version)])
+        add_audit(conn, [line_of(write, version=answer.version, detail=write.message)])
         if scope is not None:
             reply = StoredReply(status=answer.status, headers=answer.all_headers(), body=answer.body())
             store_reply(conn, scope, write.request_hash, reply, now=time.time())

@@ -31,7 +31,8 @@ class Parameter:
         """Return the form that OpenAPI gives it."""
         schema: dict[str, Any] = {"type": "string"}
         if self.low is not None:
-            schema = {"type": "integer", "minimum": self.low, "maximum": self.high}
+            schema = {"type": "integer", "minimum": self.low}
+            schema |= {} if self.high is None else {"maximum": self.high}
         if self.values:
             schema["enum"] = list(self.values)
         if self.longest is not None:
@@ -58,7 +59,6 @@ DEADLINE = Parameter(
     place="header",
     description="Milliseconds that the caller waits; then nothing is done.",
     low=1,
-    high=86_400_000,
     example=30_000,
 )
 FLAG = ("true", "false")
