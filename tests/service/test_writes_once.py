@@ -3,9 +3,12 @@
 import asyncio
 
 import aiohttp
+import pytest
 from tests.service.caller import BLOG, Answer, Caller, create_entity, new_project
 
 from schemawire.testing.service_process import ServiceProcess
+
+ON_EACH_ENGINE = pytest.mark.parametrize("own_service", ["sqlite", "postgres"], indirect=True)
 
 
 async def test_a_repeated_write_gets_the_first_reply(call: Caller) -> None:
@@ -69,6 +72,7 @@ async def test_equal_keys_at_once_write_once(call: Caller) -> None:
     assert (await call("PATCH", project, json=create_entity("Tag"), headers=key)).status == 200
 
 
+@ON_EACH_ENGINE
 async def test_a_reply_is_repeated_after_the_process_was_killed(own_service: ServiceProcess) -> None:
     """The reply lies in the store: after `kill -9` and a new start the same request gets it, and does nothing."""
     project, key = new_project(), {"Idempotency-Key": "k-1"}
@@ -82,6 +86,7 @@ async def test_a_reply_is_repeated_after_the_process_was_killed(own_service: Ser
         assert (await call("GET", project)).json()["version"] == 1
 
 
+@ON_EACH_ENGINE
 async def test_acknowledged_writes_survive_a_kill_and_are_never_doubled(own_service: ServiceProcess) -> None:
     """Writers run while the process is killed; each repeats its request until answered: every one is there once."""
     project = new_project()

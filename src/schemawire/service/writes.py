@@ -16,7 +16,7 @@ from schemawire.service.history import version_record
 from schemawire.service.once import write_once
 from schemawire.service.replies import Answer, encode
 from schemawire.service.store import versions as store
-from schemawire.service.store.projects import delete_project, find_project
+from schemawire.service.store.projects import delete_project, lock_project
 from schemawire.service.store.records import WriteNote, Written
 from schemawire.service.store.refusals import ProjectMissing
 from schemawire.service.store.view import SqlView
@@ -107,7 +107,7 @@ async def restore_project(backend: Backend, write: WriteRequest, wanted: Restore
     """
 
     def work(conn: Connection) -> Answer:
-        head = find_project(conn, write.project_id, include_deleted=True)
+        head = lock_project(conn, write.project_id)
         note = note_of(write, expected_version(write, head), session_id=wanted.session_id, message=wanted.message)
         return answer_of(write, store.restore_version(conn, write.project_id, wanted.version, note))
 

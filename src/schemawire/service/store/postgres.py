@@ -300,7 +300,12 @@ class _CommitUnknown(StoreUnavailable):
 async def _transaction(engine: AsyncEngine, work: Callable[[Connection], T]) -> T:
     """Run a work and commit it; what raises before the commit is undone."""
     async with engine.connect() as conn:
-        result = await conn.run_sync(partial(_run, work))
+        try:
+            result = await conn.run_sync(partial(_run, work))
+        except Exception as error:
+            if faults.is_standby(error) and not conn.invalidated:
+                await conn.invalidate()  # a new connection finds the new leader
+            raise
         await _commit(conn)
         return result
 

@@ -30,8 +30,13 @@ def state_of(error: BaseException) -> str:
 
 
 def is_undone(error: BaseException) -> bool:
-    """Tell whether the database has undone the transaction to let another one through."""
-    return state_of(error) in _UNDONE
+    """Tell whether the transaction was undone although the work is sound: for another one, or for a changed table."""
+    return state_of(error) in _UNDONE or (state_of(error) == "0A000" and "cached statement plan" in str(error))
+
+
+def is_standby(error: BaseException) -> bool:
+    """Tell whether the other end takes no writes: after a failover the address may lead elsewhere by now."""
+    return state_of(error) in _UNFIT
 
 
 def is_lost(error: BaseException) -> bool:
