@@ -63,6 +63,14 @@ def serve(
     workers: Annotated[
         int, typer.Option("--workers", min=1, max=64, metavar="N", help="Processes; more than one on PostgreSQL alone.")
     ] = 1,
+    certificate: Annotated[str | None, typer.Option("--tls-certificate", metavar="FILE", help="Speak HTTPS.")] = None,
+    certificate_key: Annotated[
+        str | None, typer.Option("--tls-key", metavar="FILE", help="Of the certificate.")
+    ] = None,
+    client_ca: Annotated[
+        str | None, typer.Option("--tls-client-ca", metavar="FILE", help="Whose clients come in.")
+    ] = None,
+    tls_minimum: Annotated[str | None, typer.Option("--tls-minimum", metavar="VERSION", help="1.2 or 1.3.")] = None,
 ) -> None:
     """Run the service with the settings of the environment.
 
@@ -73,7 +81,8 @@ def serve(
     from schemawire.settings.service import ServiceSettings
     from schemawire.testing.service_process import free_port
 
-    settings = ServiceSettings.load(host=host, port=port, database_url=database)
+    tls = {"tls_certificate": certificate, "tls_key": certificate_key, "tls_client_ca": client_ca}
+    settings = ServiceSettings.load(host=host, port=port, database_url=database, tls_minimum=tls_minimum, **tls)
     if not settings.admin_key:
         raise ConfigurationInvalid(
             "The service has no key, so nobody could use it.",
