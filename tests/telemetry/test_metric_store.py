@@ -2,6 +2,8 @@
 
 import asyncio
 import math
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -26,6 +28,7 @@ from schemawire.telemetry.series import (
     series_key,
     summed,
 )
+from schemawire.telemetry.slots import take_slot
 
 BEGIN = int(time.time()) // 60 * 60 - 600
 BY_HAND = MetricStoreConfig(interval=3600.0)
@@ -322,3 +325,23 @@ def test_a_clock_set_back_makes_no_zero_after_the_value() -> None:
     births = Births()
     births.new([], 100.0)
     assert births.new([Sample("x_total", (), 3.0)], 90.0)[0] == []
+
+
+def test_processes_of_one_name_have_numbers_of_their_own(tmp_path: Path) -> None:
+    """The lowest free number is taken, by another process too, and is free again once its owner has ended."""
+    first, second = take_slot(tmp_path / "s"), take_slot(tmp_path / "s")
+    assert (first.number, second.number) == (0, 1)
+    program = (
+        "import pathlib, sys; from schemawire.telemetry.slots import take_slot; "
+        "print(take_slot(pathlib.Path(sys.argv[1])).number)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "s")], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "2"
+    first.release()
+    first.release()
+    assert take_slot(tmp_path / "s").number == 0
+    (tmp_path / "file").write_text("")
+    with pytest.raises(Failed, match="No file"):
+        take_slot(tmp_path / "file" / "s")

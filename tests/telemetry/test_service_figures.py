@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+import os
 import sqlite3
+import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
@@ -16,6 +18,9 @@ from schemawire.service.figures import FigureOptions, Figures
 from schemawire.service.recorder import Recorder
 from schemawire.telemetry.metric_store import MetricStoreConfig
 from schemawire.testing.service_process import ServiceProcess
+
+if TYPE_CHECKING:
+    from tests.servers.postgres import Databases
 
 QUICK = {"SCHEMAWIRE_METRICS_INTERVAL": "0.1"}
 
@@ -95,6 +100,33 @@ async def test_history_comes_from_an_outside_store(tmp_path: Path, kind: str) ->
             history = await settled(service, 15, "clientErrors")
             assert requests_in(history, "clientErrors") == 15
             assert history["store"] == kind.lower().removesuffix("db")
+
+
+async def test_a_worker_beside_a_service_keeps_its_own_figures(tmp_path: Path, postgres_databases: "Databases") -> None:
+    """Processes that share a database and a port have files of their own, and so lose and mix nothing."""
+    with postgres_databases.fresh() as database:
+        environment = {
+            **QUICK,
+            "SCHEMAWIRE_DATABASE_URL": database,
+            "SCHEMAWIRE_METRICS_STORE": "auto",
+            "XDG_DATA_HOME": str(tmp_path),
+        }
+        async with ServiceProcess(tmp_path / "s", environment=environment) as service:
+            variables = {**os.environ, **environment, "SCHEMAWIRE_PORT": str(service.port)}
+            worker = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "schemawire", "worker", env=variables, stderr=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.DEVNULL,
+            )  # fmt: skip
+            base = tmp_path / "schemawire"
+            files = [base / f"schemawire-{service.port}{suffix}.metrics.db" for suffix in ("", "-1")]
+            for _ in range(200):
+                if all([await asyncio.to_thread(file.exists) for file in files]):
+                    break
+                await asyncio.sleep(0.1)
+            worker.terminate()
+            assert await worker.wait() == 0
+            assert "problem" not in (await figures(service))["history"]
+    assert all(file.exists() for file in files)
 
 
 async def test_a_store_that_cannot_be_used_stops_nothing(tmp_path: Path) -> None:

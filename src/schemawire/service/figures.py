@@ -20,6 +20,7 @@ from schemawire.telemetry.metric_store import MetricStore, MetricStoreConfig
 from schemawire.telemetry.objectives import BurnMeter, Objective, ObjectiveState
 from schemawire.telemetry.outside_store import OFF, open_metric_store
 from schemawire.telemetry.series import Question, is_growing, summed
+from schemawire.telemetry.slots import Slot
 
 LOOK_INTERVAL = 10.0
 """Seconds between two looks at health and at the queue."""
@@ -40,6 +41,8 @@ class FigureOptions:
     keeping: MetricStoreConfig = field(default_factory=MetricStoreConfig)
     labels: Mapping[str, str] = field(default_factory=dict)
     """Added to every series in an outside store."""
+    slot: Slot | None = None
+    """What keeps the files and the labels for this process alone; released at the end."""
     availability: float = 0.999
     latency: float = 0.99
     slow: float = 0.5
@@ -83,6 +86,7 @@ class Figures:
             clock=clock,
         )  # fmt: skip
         self._problem = "" if self._store else "no store of figures is set"
+        self._slot = options.slot
 
     def watch(self, name: str, read: Callable[[], Any]) -> None:
         """Show the numbers of a record of statistics too, read anew each time, as metrics that begin with `name`."""
@@ -104,6 +108,8 @@ class Figures:
             await asyncio.wait([task])
             if self._store is not None:
                 await self._store.aclose()
+            if self._slot is not None:
+                self._slot.release()
 
     async def _open(self) -> None:
         if self._store is None:

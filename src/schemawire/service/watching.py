@@ -6,13 +6,16 @@ from pathlib import Path
 
 from sqlalchemy import Connection, func, select
 
+from schemawire.errors import Failed
 from schemawire.service.backend import Backend
 from schemawire.service.figures import FigureOptions
 from schemawire.service.health import check_health
+from schemawire.service.logs import log
 from schemawire.service.store.tables import operations
 from schemawire.settings.service import ServiceSettings, data_folder
 from schemawire.telemetry.metric_store import MetricStoreConfig
-from schemawire.telemetry.outside_store import instance_labels
+from schemawire.telemetry.outside_store import OFF, instance_labels
+from schemawire.telemetry.slots import Slot, take_slot
 
 AUTO = "auto"
 JOB = "schemawire"
@@ -47,8 +50,10 @@ def figure_options(settings: ServiceSettings) -> FigureOptions:
 
     By default they are in a file beside a SQLite database, else in the user's data folder.
     """
-    scheme, _, path = settings.database_url.partition(":///")
-    place = Path(path).absolute() if scheme == "sqlite" else data_folder() / f"schemawire-{settings.port}.db"
+    place, slot = _place(settings)
+    number = 0 if slot is None else slot.number
+    if number:  # a worker beside the service, or one of several processes that share a port
+        place = place.with_name(f"{place.stem}-{number}{place.suffix}")
     return FigureOptions(
         store_url=f"sqlite:///{place.with_suffix('.metrics.db')}" if settings.metrics_store == AUTO
         else settings.metrics_store,
@@ -58,8 +63,24 @@ def figure_options(settings: ServiceSettings) -> FigureOptions:
             retention=settings.metrics_retention,
             max_bytes=settings.metrics_max_bytes,
         ),
-        labels=instance_labels(JOB, settings.port),
+        labels=instance_labels(JOB, settings.port, number),
+        slot=slot,
         availability=settings.metrics_availability_target,
         latency=settings.metrics_latency_target,
         slow=settings.metrics_latency_threshold,
     )  # fmt: skip
+
+
+def _place(settings: ServiceSettings) -> tuple[Path, Slot | None]:
+    """Return where files of figures go, and what keeps them for this process where several share a database."""
+    scheme, _, path = settings.database_url.partition(":///")
+    if scheme == "sqlite":
+        return Path(path).absolute(), None
+    place = data_folder() / f"schemawire-{settings.port}.db"
+    if settings.metrics_store == OFF or settings.metrics_store.startswith("sqlite"):
+        return place, None
+    try:
+        return place, take_slot(place)
+    except Failed as error:
+        log.warning("figures may not be kept", code=error.code, reason=error.message)
+        return place, None

@@ -171,6 +171,13 @@ def _unknown(url: str) -> ConfigurationInvalid:
     return ConfigurationInvalid(f"there is no metrics store of the form {scheme!r}", fix=f"Use one of {_FORMS}.")
 
 
-def instance_labels(job: str, port: int) -> dict[str, str]:
-    """Return the labels that tell one process from another, in the words that Prometheus uses."""
-    return {"instance": f"{socket.gethostname()[:100]}:{port}", "job": job}
+def instance_labels(job: str, port: int, number: int = 0) -> dict[str, str]:
+    """Return the labels that tell one process from another, in the words that Prometheus uses.
+
+    Args:
+        job: what kind of program it is.
+        port: where it listens.
+        number: among the processes of one port.
+    """
+    place = f"{socket.gethostname()[:100]}:{port}"
+    return {"instance": f"{place}/{number}" if number else place, "job": job}
