@@ -305,3 +305,16 @@ async def test_a_dry_run_judges_and_stores_nothing(call: Caller, mode: str) -> N
     done = await call(method, path, json=body, headers=key)
     assert (rehearsed.status, rehearsed.json()["version"]) == (done.status, done.json()["version"])
     assert "X-Dry-Run" not in done.headers
+
+
+async def test_an_override_is_not_inherited_by_who_tries_again(call: Caller) -> None:
+    """A failed operation that an admin submitted with an override is judged again when a writer retries it."""
+    project = await project_under(call, "BACKWARD")
+    writer = await make_key(call, "write")
+    work = {"operations": [UPDATE, {"operation": "delete_entity", "data": {"name": "Temporary"}}]}
+    failed = await settled(call, await call("POST", f"{project}/async?overrideCompatibility=true", json=work))
+    assert failed["error"]["code"] == "operation_invalid"
+    await call("PATCH", f"{project}?overrideCompatibility=true", json=create_entity("Temporary"))
+    again = f"operations/{failed['operationId']}/retry"
+    refused = await settled(call, await call("POST", again, headers=writer))
+    assert refused["error"]["code"] == "incompatible"

@@ -71,11 +71,10 @@ async def _taken_in(backend: Backend, write: WriteRequest, operation: Operation)
 
 def _operation_of(write: WriteRequest, wanted: SubmitRequest, carried: Mapping[str, str]) -> Operation:
     kind = BATCH_KIND if wanted.operations is not None else WORDS_KIND
-    terms = {"defaultMode": write.default_mode, "override": write.override_compatibility}
     return new_operation(
         write.project_id,
         kind,
-        {**wanted.model_dump(mode="json", by_alias=True), TERMS: terms},
+        {**wanted.model_dump(mode="json", by_alias=True), TERMS: _terms_of(write)},
         now=time.time(),
         session_id=wanted.session_id,
         principal=write.principal,
@@ -156,6 +155,10 @@ def _do_merge(conn: Connection, *, operation: Operation, wanted: SubmitRequest, 
     else:
         written = repository.write_changes(view, apply(view, [MergeSchema(schema=schema)]), note)
     return {"version": written.entry.version, "digest": written.entry.digest, "changed": written.changed}
+
+
+def _terms_of(write: WriteRequest) -> dict[str, object]:
+    return {"defaultMode": write.default_mode, "override": write.override_compatibility}
 
 
 def _default_mode(operation: Operation) -> str:
@@ -250,7 +253,7 @@ async def retry(backend: Backend, write: WriteRequest, failed: Operation) -> Ans
         again = new_operation(
             failed.project_id,
             failed.kind,
-            failed.payload,
+            {**failed.payload, TERMS: _terms_of(write)},  # of who asks now: an override is not inherited
             now=time.time(),
             session_id=failed.session_id,
             principal=write.principal,
