@@ -11,6 +11,7 @@ from schemawire.analysis.language_model.drafts import salvage
 from schemawire.analysis.language_model.quotes import MENTIONED, QUOTED, RELATED
 from schemawire.analysis.naming import singular, split_words
 from schemawire.analysis.voting import RULES_WORTH, Jury
+from schemawire.schema.edits import changed
 from schemawire.schema.model import DomainSchema, Entity, Evidence, Field, Part, Relationship
 
 TRUSTED_GROUNDING = 0.6
@@ -67,6 +68,22 @@ class Merged:
     refused: int = 0
     """Those of the model that the text does not support."""
     warnings: list[str] = field(default_factory=list)
+
+
+def without_guesses(schema: DomainSchema) -> DomainSchema:
+    """Return what a draft has read, without the fields and relationships that are only usual for such things."""
+    entities = tuple(
+        changed(entity, fields=tuple(field for field in entity.fields if not _is_guessed(field)))
+        for entity in schema.entities
+    )
+    links = tuple(link for link in schema.relationships if not _is_guessed(link))
+    used = {field.enum for entity in entities for field in entity.fields}
+    enums = tuple(enum for enum in schema.enums if enum.name in used)
+    return changed(schema, entities=entities, relationships=links, enums=enums)
+
+
+def _is_guessed(part: Field | Relationship) -> bool:
+    return bool(part.evidence) and all(evidence.rule.startswith("default:") for evidence in part.evidence)
 
 
 def measure_trust(rules: DomainSchema, model: DomainSchema) -> Trust:

@@ -20,7 +20,7 @@ from schemawire.analysis.language_model.replies import ClosedElements
 from schemawire.analysis.language_model.rounds import Conversation, Judged, Outcome, T
 from schemawire.analysis.lexicon import load_lexicon
 from schemawire.analysis.llm import LlmClient, ModelStatistics
-from schemawire.analysis.merging import merge_drafts
+from schemawire.analysis.merging import merge_drafts, without_guesses
 from schemawire.analysis.offline import OfflineAnalyser
 from schemawire.errors import ConfigurationInvalid, SchemaInvalid, SchemawireError
 from schemawire.events import Listener
@@ -226,8 +226,9 @@ class ModelAnalyser:
         warnings = list(outcome.warnings)
         literal = outcome.value
         if isinstance(offline, Draft):
-            rules = await self._offline.analyze(description, options=_LITERAL)
-            merged = merge_drafts(rules.schema, literal)
+            stated = replace(_LITERAL, infer=options.infer, max_length=options.max_length)
+            rules = await self._offline.analyze(description, options=stated)
+            merged = merge_drafts(without_guesses(rules.schema), literal)
             warnings = [*offline.warnings, *warnings, *merged.warnings]
             if not merged.trust.is_enough:
                 return replace(offline, warnings=tuple(warnings))

@@ -3,7 +3,10 @@
 Knows the settings and the analysis room; knows nothing of requests.
 """
 
+import asyncio
+import time
 from dataclasses import asdict, dataclass
+from math import inf
 from typing import Any
 
 from schemawire.analysis import (
@@ -17,7 +20,11 @@ from schemawire.analysis import (
     open_models,
 )
 from schemawire.protocol.messages import AnalysisChoices, Dependency
+from schemawire.resilience import Inherited
 from schemawire.settings.service import ServiceSettings
+
+_SHARE_FOR_MODELS = 0.8
+"""Of the time that a caller will still wait; the rest is for the offline draft, the store and the way back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +73,19 @@ def options_of(choices: AnalysisChoices | None) -> AnalysisOptions:
         enums=choices.enums,
         infer=adds and choices.infer,
     )
+
+
+def time_to_read(expires: float | None) -> Inherited:
+    """Return a scope in which models get most of the time that the caller will still wait, and no more.
+
+    Args:
+        expires: when the caller gives up, on the monotonic clock; `None` if nothing is known.
+    """
+    if expires is None:
+        return Inherited(inf)
+    loop = asyncio.get_running_loop()
+    left = max(0.0, expires - time.monotonic())
+    return Inherited(loop.time() + left * _SHARE_FOR_MODELS)
 
 
 def usage_document(usage: Usage | None) -> dict[str, Any] | None:

@@ -2,6 +2,7 @@
 
 import json
 import random
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.analysis.model.recorded import GOOD, HALLUCINATED, answer_of, padded, poor, simulated_answer
 from tests.analysis.scoring import KINDS, Model, drafted_model, mean_scores, reference_model
+from tests.analysis.shown import show_schema
 
 from schemawire.analysis import AnalysisOptions, OfflineAnalyser
+from schemawire.analysis.completion import complete
 from schemawire.analysis.language_model.drafts import read_draft
-from schemawire.analysis.merging import confidence_of, measure_trust, merge_drafts
+from schemawire.analysis.lexicon import load_lexicon
+from schemawire.analysis.merging import confidence_of, measure_trust, merge_drafts, without_guesses
 from schemawire.analysis.voting import RULES_WORTH, Jury
 from schemawire.schema import DomainSchema, check
 
@@ -191,3 +195,27 @@ def test_more_support_never_lowers_belief(ours: int, theirs: int, shared: int, o
     assert 0 < jury.other.recall < 1
     assert jury.believes_other(odds * 2) >= jury.believes_other(odds)
     assert jury.believes_rules(odds * 2) >= jury.believes_rules(odds)
+
+
+def test_a_completed_draft_is_the_offline_one() -> None:
+    """What a draft gets after merging is what the offline analyser adds by itself, for nearly every prompt."""
+    analyser, same = OfflineAnalyser(tier="patterns"), 0
+    prompts = [case["text"] for case in json.loads((PROSE.parent / "prompts.json").read_text("utf-8"))]
+    for text in prompts:
+        stated = analyser.analyze_text(text, options=replace(AnalysisOptions.literal(), infer=True)).schema
+        completed = complete(without_guesses(stated), text, load_lexicon(), AnalysisOptions())
+        assert not [issue for issue in check(completed) if issue.severity == "error"], text
+        same += show_schema(completed) == show_schema(analyser.analyze_text(text).schema)
+    assert same >= 0.9 * len(prompts)
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_a_merged_draft_is_completed_to_a_valid_schema(name: str) -> None:
+    """With keys, references, timestamps and either case the result obeys the rules."""
+    text = case_of(name)["text"]
+    merged = merge_drafts(rules_of(name, "best"), model_of(name, "good")).schema
+    for case in ("snake", "camel"):
+        options = AnalysisOptions(field_case="camel" if case == "camel" else "snake")
+        completed = complete(merged, text, load_lexicon(), options)
+        assert not [issue for issue in check(completed) if issue.severity == "error"]
+        assert {entity.name for entity in merged.entities} <= {entity.name for entity in completed.entities}

@@ -6,8 +6,9 @@ from starlette.responses import Response
 
 from schemawire.protocol.messages import AnalyzeRequest, Reply
 from schemawire.service.bodies import read_json, read_model
+from schemawire.service.language import time_to_read
 from schemawire.service.replies import send_answer
-from schemawire.service.routes.declaring import backend_of, new_router, project_of, route
+from schemawire.service.routes.declaring import backend_of, context_of, new_router, project_of, route
 from schemawire.service.routes.projects import PROJECT
 from schemawire.service.words import analyze_words
 
@@ -22,4 +23,6 @@ async def analyze(request: Request) -> Response:
     """The draft, its warnings and who made it; nothing is stored."""
     document, _ = await read_json(request)
     wanted = read_model(AnalyzeRequest, document)
-    return send_answer(await analyze_words(backend_of(request).analyser, project_of(request), wanted))
+    with time_to_read(context_of(request).expires):
+        answer = await analyze_words(backend_of(request).analyser, project_of(request), wanted)
+    return send_answer(answer)

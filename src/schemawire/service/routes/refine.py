@@ -6,10 +6,11 @@ from starlette.responses import Response
 
 from schemawire.protocol.messages import RefineRequest, Reply, UndoRequest
 from schemawire.service.bodies import read_json, read_model
+from schemawire.service.language import time_to_read
 from schemawire.service.refining import refine as refine_schema
 from schemawire.service.refining import undo as undo_change
 from schemawire.service.replies import send_answer
-from schemawire.service.routes.declaring import ON_WRITE, backend_of, new_router, project_of, route
+from schemawire.service.routes.declaring import ON_WRITE, backend_of, context_of, new_router, project_of, route
 from schemawire.service.routes.parameters import WRITE_HEADERS
 from schemawire.service.routes.projects import PROJECT
 from schemawire.service.routes.writing import write_request_of
@@ -26,7 +27,9 @@ async def refine(request: Request) -> Response:
     document, body = await read_json(request)
     wanted = read_model(RefineRequest, document)
     write = write_request_of(request, project_of(request), body)
-    return send_answer(await refine_schema(backend_of(request), write, wanted))
+    with time_to_read(context_of(request).expires):
+        answer = await refine_schema(backend_of(request), write, wanted)
+    return send_answer(answer)
 
 
 @route(
