@@ -1,12 +1,23 @@
 """A schema sent element by element: stored as a whole or not at all, verified, once, and without holding others up."""
 
+import asyncio
 import hashlib
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
+import aiohttp
 import pytest
+from sqlalchemy import func, select
 from tests.service.caller import BLOG, Answer, Caller, new_project
+
+from schemawire.protocol.paths import API_ROOT
+from schemawire.service.retention import sweep
+from schemawire.service.store import SqliteStore
+from schemawire.service.store.staging import EXPIRY
+from schemawire.service.store.tables import elements
+from schemawire.testing.service_process import ServiceProcess
 
 NDJSON = {"Content-Type": "application/x-ndjson"}
 
@@ -182,3 +193,37 @@ async def test_an_upload_says_what_it_is(call: Caller) -> None:
     packed = await call("PUT", path, body=body, headers=NDJSON | {"Content-Encoding": "gzip"})
     assert packed.code == "unsupported_media_type"
     assert (await call("PUT", f"{path}?speed=1", body=body, headers=NDJSON)).code == "invalid_request"
+
+
+async def test_a_killed_upload_leaves_nothing(own_service: ServiceProcess) -> None:
+    """SIGKILL in the middle: the project is as it was, the rest is swept, and the same request is done afterwards."""
+    project, document = new_project(), {"name": "large", "entities": [{"name": f"E{n}"} for n in range(4_000)]}
+    lines = lines_for(document)
+    async with Caller(own_service) as call:
+        before = await call("PUT", project, json=BLOG)
+
+        async def half() -> AsyncIterator[bytes]:
+            yield b"".join(lines[:3_000])
+            await asyncio.sleep(0.5)
+            own_service.kill()
+            yield b"".join(lines[3_000:])
+
+        url = f"{own_service.base_url}{API_ROOT}/{project}/stream"
+        headers = {**own_service.headers, **NDJSON, "Idempotency-Key": "k"}
+        async with aiohttp.ClientSession() as session:
+            with pytest.raises(aiohttp.ClientError):
+                await session.put(url, data=half(), headers=headers)
+        await asyncio.to_thread(own_service.restart)
+        after = await call("GET", project)
+        assert (after.json()["version"], after.headers["ETag"]) == (1, before.headers["ETag"])
+        again = await upload(call, project, lines, Idempotency_Key="k")
+        assert (again.json()["version"], again.json()["data"]["elementCount"]) == (2, 4_000)
+    await asyncio.to_thread(own_service.stop)
+    store = SqliteStore(own_service.database_path)
+    await store.start()
+    try:
+        await sweep(store, time.time() + EXPIRY + 1)
+        left = select(func.count()).select_from(elements).where(elements.c.project_id.like("~%"))
+        assert await store.read(lambda conn: conn.execute(left).scalar_one()) == 4_000
+    finally:
+        await store.close()
