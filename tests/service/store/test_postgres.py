@@ -382,3 +382,35 @@ async def test_a_value_that_the_database_cannot_hold_is_the_callers_mistake(
         with pytest.raises(ValueRefused) as caught:
             await pair[0].read(work)
         assert not caught.value.retryable
+
+
+async def test_connections_to_a_database_that_takes_no_writes_are_given_up(
+    open_store: Callable[..., PostgresStore], postgres_url: str
+) -> None:
+    """As after a failover: writes are refused as retryable, and a new connection finds whoever takes them now."""
+    store = open_store()
+    await store.start()
+    await store.close()
+    name = postgres_url.rpartition("/")[2]
+    read_only = f'ALTER DATABASE "{name}" SET default_transaction_read_only = on'  # holds for connections made later
+    await asyncio.to_thread(run_sql, postgres_url, read_only)
+    await store.start()
+    for _ in range(3):
+        with pytest.raises(StoreUnavailable) as caught:
+            await store.write(put("p", schema_of("A")))
+        assert caught.value.retryable
+    writable = f'ALTER DATABASE "{name}" SET default_transaction_read_only = off'
+    await asyncio.to_thread(run_sql, postgres_url, "SET default_transaction_read_only = off", writable)
+    assert (await store.write(put("p", schema_of("A")))).entry.version == 1
+
+
+async def test_statements_survive_a_changed_table(pair: tuple[PostgresStore, PostgresStore], postgres_url: str) -> None:
+    """When a newer release changes a table beside running services, the next read and write go on by themselves."""
+    for store in pair:
+        await store.write(edit("p", create(f"By{id(store)}")))
+        await store.read(partial(list_versions, project_id="p"))
+    change = "ALTER TABLE versions ALTER COLUMN created_by TYPE varchar(4000)"
+    await asyncio.to_thread(run_sql, postgres_url, change, "ALTER TABLE projects ADD COLUMN later text")
+    for store in pair:
+        await store.write(edit("p", create(f"Later{id(store)}")))
+        assert await store.read(partial(list_versions, project_id="p"))

@@ -247,7 +247,7 @@ class PostgresStore:
             try:
                 return await _transaction(engine, work)
             except Exception as error:
-                if not faults.is_lost(error):
+                if not (faults.is_lost(error) or faults.is_undone(error)):
                     raise
                 return await _transaction(engine, work)  # the pool knows by now that its connections are old
         except Exception as error:

@@ -31,7 +31,8 @@ def state_of(error: BaseException) -> str:
 
 def is_undone(error: BaseException) -> bool:
     """Tell whether the transaction was undone although the work is sound: for another one, or for a changed table."""
-    return state_of(error) in _UNDONE or (state_of(error) == "0A000" and "cached statement plan" in str(error))
+    changed = type(getattr(error, "orig", error)).__name__ == "InvalidCachedStatementError"  # it carries no code
+    return changed or state_of(error) in _UNDONE
 
 
 def is_standby(error: BaseException) -> bool:

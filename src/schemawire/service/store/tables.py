@@ -126,7 +126,9 @@ stagings = Table(
     metadata,
     Column("rows_id", _project(), nullable=False),
     Column("project_id", _project(), nullable=False),
-    Column("what", String(16), nullable=False),  # what may go: "everything" once its time is over, "garbage", "references"
+    Column(
+        "what", String(16), nullable=False
+    ),  # what may go: "everything" once its time is over, "garbage", "references"
     Column("touched_at", Double, nullable=False),
     PrimaryKeyConstraint("rows_id"),
     Index(None, "touched_at"),
