@@ -156,15 +156,20 @@ def main() -> None:
     cases = read_cases()
     rows, missed = collect(cases, entity_rows, lambda case: len(case["classes"]))
     tables = {"entity": learn("entity", rows, missed)}
-    if write:
-        WEIGHTS.write_text(written(tables | {"field": {"bias": 0.0}, "pair": {"bias": 0.0}}), "utf-8")
-        load_lexicon.cache_clear()
+    keep(tables, write=write)
     rows, missed = collect(cases, field_rows, lambda case: len(case["attributes"]))
     tables["field"] = learn("field", rows, missed)
     rows, missed = collect(cases, pair_rows, lambda case: len(case["relationships"]))
     tables["pair"] = learn("pair", rows, missed)
+    keep(tables, write=write)
+
+
+def keep(tables: Mapping[str, Mapping[str, float]], *, write: bool) -> None:
+    """Write weights, so that those that build on them are learnt with them; what is not learnt yet decides nothing."""
     if write:
-        WEIGHTS.write_text(written(tables), "utf-8")
+        later = {name: {"bias": 0.0} for name in ("field", "pair") if name not in tables}
+        WEIGHTS.write_text(written({**tables, **later}), "utf-8")
+        load_lexicon.cache_clear()
 
 
 if __name__ == "__main__":

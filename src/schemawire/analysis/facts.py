@@ -104,7 +104,9 @@ class NameFact:
     source: Source
 
 
-Role = Literal["subject", "undergoer", "agent", "object", "complement", "of", "behind", "possessor", "other"]
+Role = Literal[
+    "subject", "undergoer", "agent", "object", "complement", "of", "behind", "possessor", "modifier", "other"
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

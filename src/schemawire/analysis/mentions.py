@@ -6,6 +6,7 @@ Knows trees; decides nothing.
 from collections.abc import Iterator
 
 from schemawire.analysis.facts import MentionFact, PathFact, Role, Source
+from schemawire.analysis.naming import entity_words
 from schemawire.analysis.parsing import Node, Tree
 from schemawire.analysis.references import References
 from schemawire.analysis.tree_clauses import is_conditional, is_passive
@@ -18,6 +19,7 @@ _ROLES: dict[str, Role] = {
 _PARTS = ("compound", "nmod", "amod", "npadvmod")
 _MAX_CLIMB = 10
 _SURE = 0.5
+_SHORTEST = 2
 
 
 def read_mentions(tree: Tree, refer: References) -> Iterator[MentionFact | PathFact]:
@@ -33,6 +35,16 @@ def read_mentions(tree: Tree, refer: References) -> Iterator[MentionFact | PathF
             if not possessive:
                 yield _mention(node, name, refer)
     yield from read_paths(named, refer)
+    for node in tree:
+        modifies = node.dep == "compound" and node.tag == "NN" and node.head.is_noun and not node.kids("compound")
+        if modifies and node.token.is_word and len(node.lower) > _SHORTEST:
+            yield _modifier(node)
+
+
+def _modifier(node: Node) -> MentionFact:
+    """Return the mention of a noun before another: in "project name" and "project leader" there is a project."""
+    source = Source(node.token.start, node.token.end, "parser:mention", _SURE)
+    return MentionFact(words=entity_words((node.lower,)), source=source, role="modifier", determiner="before")
 
 
 def _mention(node: Node, name: tuple[str, ...], refer: References) -> MentionFact:

@@ -27,7 +27,7 @@ from schemawire.analysis.things import is_field_noun, is_thing
 from schemawire.analysis.weighing import weigh_entities
 
 _ENOUGH = 2
-_LIKELY = 0.4
+_LIKELY = 0.35
 """From here a name in prose is an entity: where a cross-validation over the project's own texts did best."""
 _LIKELY_KIN = 0.1
 _NOTED = frozenset({"heading", "bullet", "definition", "notes", "bracket-definition", "user-story"})
@@ -64,16 +64,18 @@ def _kin(facts: Sequence[Fact], chosen: set[EntityName], likely: Mapping[EntityN
 
 
 def _gather(facts: Iterable[Fact]) -> dict[EntityName, list[Source]]:
+    """Return where each name is spoken of; a bare mention is shown only where nothing else speaks of it."""
     sources: dict[EntityName, list[Source]] = {}
     for fact in facts:
         for name in _names(fact):
             sources.setdefault(name, []).append(fact.source)
-    return sources
+    told = {name: [source for source in found if source.rule != "parser:mention"] for name, found in sources.items()}
+    return {name: told[name] or found for name, found in sources.items()}
 
 
 def _names(fact: Fact) -> tuple[EntityName, ...]:
     match fact:
-        case EntityFact(words=words):
+        case EntityFact(words=words) | MentionFact(words=words):
             return (words,)
         case PropertyFact(owner=owner, phrase=phrase):
             return (owner, entity_words(phrase.words)) if phrase.words else (owner,)

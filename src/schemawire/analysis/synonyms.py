@@ -48,7 +48,8 @@ def _find_synonyms(facts: Sequence[Fact], lexicon: Lexicon) -> dict[EntityName, 
     for name in names:
         if name in kept or len(name) < 2 or name[1:] not in names:
             continue
-        if _is_adjective(name[0], lexicon) or (len(name) == 2 and name[:1] in names):
+        own = len(name) == 2 and name[:1] in names and (not prose or told[name[1:]] > told[name])
+        if _is_adjective(name[0], lexicon) or (own and len(longer[name[1:]]) == 1):
             synonyms[name] = name[1:]
         elif longer[name[1:]] == [name] and told[name[1:]] > 2 * told[name] and prose:
             synonyms[name] = name[1:]  # "station" ten times after one "docking station"
@@ -61,7 +62,7 @@ def _spoken_of(fact: Fact, lexicon: Lexicon) -> tuple[EntityName, ...]:
     match fact:
         case PathFact():
             return ()
-        case MentionFact(words=words) if nature_of(words, lexicon).known:
+        case MentionFact(words=words, role=role) if role == "modifier" or nature_of(words, lexicon).known:
             return ()  # "company name" is no longer way to say name
         case PropertyFact(phrase=phrase) if phrase.words and is_thing(fact, lexicon):
             return (*words_of(fact), entity_words(phrase.words))

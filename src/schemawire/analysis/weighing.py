@@ -110,7 +110,7 @@ def _gather_mention(fact: MentionFact, evidence: _Evidence) -> None:
     evidence.roles[fact.role] += 1
     determiner = fact.determiner
     introduced = (
-        "each" if determiner in ("each", "every") else "a" if determiner in ("a", "an", "another", "one")
+        "before" if determiner == "before" else "each" if determiner in ("each", "every") else "a" if determiner in ("a", "an", "another", "one")
         else "the" if determiner in ("the", "this", "that", "these", "those")
         else "it" if determiner == "it" else "counted" if fact.counted else "bare-plural" if fact.plural else "bare"
     )  # fmt: skip
