@@ -9,10 +9,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from starlette.types import Message
 from tests.service.caller import BLOG, Caller, create_entity, new_project
 
+from schemawire.service import build_app, build_backend
 from schemawire.service.admission import Gate, Priority
 from schemawire.service.refusals import RequestRefused
+from schemawire.settings.service import ServiceSettings
 from schemawire.testing.service_process import ServiceProcess
 from schemawire.testing.virtual_time import run_virtual
 
@@ -202,3 +205,30 @@ async def test_whoever_sends_slowly_holds_no_place(tmp_path: Path) -> None:
         assert (await call("GET", "quick")).status == 200
         for _, writer in slow:
             writer.close()
+
+
+async def test_a_service_says_when_it_has_started(tmp_path: Path) -> None:
+    """The start-up check is 503 before the store is open, and 200 from then on, even while the service drains."""
+    settings = ServiceSettings(database_url=f"sqlite:///{tmp_path / 'x.db'}", admin_key="k" * 32)
+    backend = build_backend(settings)
+    app = build_app(backend)
+
+    async def status() -> int:
+        sent: list[Message] = []
+        scope = {"type": "http", "method": "GET", "path": "/health/startup", "headers": [], "query_string": b""}
+
+        async def receive() -> Message:
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        await app(scope, receive, send)
+        code: int = sent[0]["status"]
+        return code
+
+    assert await status() == 503
+    async with backend.running():
+        assert await status() == 200
+        backend.is_draining = True
+        assert await status() == 200

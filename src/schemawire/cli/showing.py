@@ -137,5 +137,7 @@ async def diff(
         call.screen.document(found)
         return
     for difference in found:
-        call.screen.line(f"{difference.get('code', '')}  {difference.get('path') or difference.get('pointer', '')}")
+        breaks = ", ".join(difference.get("breaks", ()))
+        place = difference.get("path") or difference.get("pointer", "")
+        call.screen.line(f"{difference.get('code', '')}  {place}{f'  breaks {breaks}' if breaks else ''}")
     call.screen.note(f"changes from version {old} to version {newest}: {len(found)}")
