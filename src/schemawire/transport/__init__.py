@@ -10,6 +10,7 @@ from schemawire.transport.health_checks import HealthCheckConfig
 from schemawire.transport.message import Headers, Request, Response
 from schemawire.transport.one_store import OneStoreConfig
 from schemawire.transport.options import PoolConfig, ProxyConfig, TimeoutConfig, TlsConfig
+from schemawire.transport.resume import Resume, ResumeByRange
 from schemawire.transport.routes import INHERIT, RouteOptions
 from schemawire.transport.slow_down import SlowDownConfig
 from schemawire.transport.stream import StreamResponse
@@ -36,6 +37,8 @@ __all__ = [
     "ProxyConfig",
     "Request",
     "Response",
+    "Resume",
+    "ResumeByRange",
     "RouteOptions",
     "SlowDownConfig",
     "StreamResponse",

@@ -1,5 +1,6 @@
 """The HTTP client: one call in, one complete response or one typed error out; knows nothing of what is being said."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
@@ -35,6 +36,7 @@ from schemawire.transport.options import PoolConfig, ProxyConfig, TimeoutConfig,
 from schemawire.transport.outgoing import ABSENT, call_of
 from schemawire.transport.plan import Outcome, Plan
 from schemawire.transport.policies import Policies
+from schemawire.transport.resume import Resume, Resumption, with_first
 from schemawire.transport.routes import RouteOptions
 from schemawire.transport.slow_down import SlowDownConfig
 from schemawire.transport.stores.keeper import StoreKeeper
@@ -223,11 +225,13 @@ class Client:
         retry_until_deadline: bool = False,
         route: str = "",
         key: str = "",
+        resume: Resume | None = None,
     ) -> AsyncIterator[StreamResponse]:
         """Open a response whose body is read inside the block: `async for chunk in response`.
 
         Attempts are repeated until the head of a response is there; from then on the call is committed, and a body that
-        breaks raises. The deadline covers the body too; `math.inf` switches it off. See `request` for the rest.
+        breaks raises, unless `resume` (such as `ResumeByRange()`) goes on with it. The deadline covers the body too;
+        `math.inf` switches it off. See `request` for the rest.
 
         *Cancelled:* the connection is closed, and every permit is given back.
         """
@@ -235,8 +239,24 @@ class Client:
             method, path, self._headers, json=json, body=body, params=params, headers=headers,
             idempotency_key=idempotency_key, patient=retry_until_deadline, streaming=True,
         )  # fmt: skip
+        call.headers = with_first(resume, call.headers)
         async with self._opened(call, path, deadline=deadline, route=route, key=key) as response:
+            if resume is not None and call.method == "GET":
+                total = self._plan.total(self._plan.route_of(method, path, route)) if deadline is None else deadline
+                response.rest = self._resumption(resume, response, call, until=call.started + total, place=(route, key))
             yield response
+
+    def _resumption(
+        self, how: Resume, first: StreamResponse, call: Call, *, until: float, place: tuple[str, str]
+    ) -> Resumption:
+        clock, path = asyncio.get_running_loop().time, call.target.partition("?")[0]
+
+        def reopen(asked: HeaderSource) -> AbstractAsyncContextManager[StreamResponse]:
+            now = clock()
+            again = replace(call, headers=call.headers.replaced(asked), started=now, sent=0)
+            return self._opened(again, path, deadline=max(until - now, 1e-9), route=place[0], key=place[1])
+
+        return Resumption(how, first, reopen=reopen, pay=lambda: self._plan.budget.withdraw(clock()))
 
     def stream_call(
         self, call: Call, *, deadline: float | None = None, route: str = "", key: str = ""

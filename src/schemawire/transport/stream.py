@@ -2,11 +2,11 @@
 
 import asyncio
 import math
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Self
 
-from schemawire.errors import BadReply, DeadlineExceeded
+from schemawire.errors import AttemptTimeout, BadReply, ConnectionLost, DeadlineExceeded
 from schemawire.resilience.call import Scope
 from schemawire.transport.message import Headers
 from schemawire.transport.wire import WireResponse
@@ -34,6 +34,8 @@ class StreamResponse:
         self._wire_response = wire_response
         self._deadline = deadline
         self._scope = scope
+        self.rest: Callable[[int, Exception], AsyncGenerator[bytes, None]] | None = None
+        """What goes on with a body that broke after so many bytes, if anything does."""
         self._begun = False
         self._finished = False
 
@@ -58,7 +60,7 @@ class StreamResponse:
         self._begun = True
         error: BaseException | None = None
         try:
-            async with aclosing(_timely(self._wire_response, self._deadline, self.url)) as chunks:
+            async with aclosing(self._chunks()) as chunks:
                 async for chunk in chunks:
                     yield chunk
         except GeneratorExit:
@@ -68,6 +70,24 @@ class StreamResponse:
             raise
         finally:
             await self._finish(error)
+
+    async def _chunks(self) -> AsyncGenerator[bytes, None]:
+        received = 0
+        try:
+            async with aclosing(_timely(self._wire_response, self._deadline, self.url)) as chunks:
+                async for chunk in chunks:
+                    received += len(chunk)
+                    yield chunk
+            return
+        except (ConnectionLost, AttemptTimeout) as error:
+            if self.rest is None:
+                raise
+            broken = error
+        # Its endpoint is told that it broke, and gets its permits back, before another one is asked for the rest.
+        await self._finish(broken)
+        async with aclosing(self.rest(received, broken)) as rest:
+            async for chunk in rest:
+                yield chunk
 
     async def read(self, *, max_bytes: int = MAX_BODY_BYTES) -> bytes:
         """Return the rest of the body in one piece.
