@@ -1,10 +1,12 @@
 """What is known of one request from its headers; knows nothing of what the request asks for."""
 
+import random
 import re
 import secrets
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from schemawire.protocol import headers as names
 from schemawire.service.access import ANONYMOUS, Principal
@@ -12,6 +14,7 @@ from schemawire.service.refusals import RequestRefused
 
 _SANE_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
 _SANE_LABEL = re.compile(r"[\x20-\x7e]{1,80}")
+_ids = random.Random(secrets.randbits(256))  # noqa: S311  # request ids are names, not secrets
 MAX_DEADLINE_MS = 24 * 3600 * 1000
 MAX_KEY_LENGTH = 255
 
@@ -42,7 +45,7 @@ class RequestContext:
 
     def header(self, name: str) -> str | None:
         """Return a header's value, or `None`."""
-        value = self.headers.get(name.lower().encode("latin-1"))
+        value = self.headers.get(_field(name))
         return None if value is None else value.decode("latin-1").strip()
 
     def label(self, name: str) -> str | None:
@@ -88,13 +91,19 @@ class RequestContext:
         return key
 
 
+@lru_cache(maxsize=64)
+def _field(name: str) -> bytes:
+    """Return a header's name as it stands in a request; few different ones are ever asked for."""
+    return name.lower().encode("latin-1")
+
+
 def context_of(raw_headers: Iterable[tuple[bytes, bytes]]) -> RequestContext:
     """Return the context that the headers give; what is wrong with them is kept as `fault`."""
     headers: dict[bytes, bytes] = {}
     for name, value in raw_headers:
         headers.setdefault(name, value)
     given = headers.get(b"x-request-id", b"").decode("latin-1")
-    request_id = given if _SANE_ID.fullmatch(given) else secrets.token_hex(16)
+    request_id = given if _SANE_ID.fullmatch(given) else f"{_ids.getrandbits(128):032x}"
     context = RequestContext(request_id=request_id, headers=headers, started=time.monotonic())
     _read_deadline(context)
     return context

@@ -195,5 +195,5 @@ class _Reply:
 def _refuse_hidden_slash(scope: Scope) -> None:
     # The server decodes %2F before routing, so `a%2Fstream` would be taken for the stream of project `a`.
     raw: bytes = scope.get("raw_path", b"")
-    if b"%2f" in raw.lower() and raw.startswith(API_ROOT.encode()):
+    if b"%" in raw and b"%2f" in raw.lower() and raw.startswith(API_ROOT.encode()):
         raise RequestRefused("invalid_project_id", "A project id holds no slash, encoded or not.", fix=PROJECT_ID_FIX)
