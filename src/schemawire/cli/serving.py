@@ -33,6 +33,7 @@ def dev(call: Invocation, *, port: Port = None, database: Database = None) -> No
     from schemawire.testing.service_process import free_port
 
     found = ServiceSettings.load(host=DEV_HOST, port=port, database_url=database)
+    address = next(row.value for row in found.explain() if row.name == "SCHEMAWIRE_DATABASE_URL")  # no password in it
     number = found.port or free_port()
     url = f"http://{DEV_HOST}:{number}"
     kept = read_key(url)
@@ -41,12 +42,12 @@ def dev(call: Invocation, *, port: Port = None, database: Database = None) -> No
     def announce() -> None:
         place = write_key(DEV_HOST, number, key)
         if call.as_json:
-            call.screen.json_line({"url": url, "key": key, "keyFile": str(place), "database": found.database_url})
+            call.screen.json_line({"url": url, "key": key, "keyFile": str(place), "database": address})
             return
         call.screen.line(f"schemawire is ready at {url}", style="bold green")
         call.screen.line(f"  key       {key}")
         call.screen.line(f"  kept in   {place}, for you alone: commands and DomainSchemaHandler() find it there")
-        call.screen.line(f"  database  {found.database_url}")
+        call.screen.line(f"  database  {address}")
         call.screen.line('  try       schemawire analyze "A library has books." --project library --send')
 
     log_to_stream("WARNING")

@@ -414,3 +414,21 @@ async def test_statements_survive_a_changed_table(pair: tuple[PostgresStore, Pos
     for store in pair:
         await store.write(edit("p", create(f"Later{id(store)}")))
         assert await store.read(partial(list_versions, project_id="p"))
+
+
+@pytest.mark.parametrize("query", ["password=hush", "sslmode=disable&user=u&options=-c", "statement_timeout=1"])
+def test_unknown_options_of_an_address_are_refused(query: str) -> None:
+    """What the driver would choke on, or an error would show, is refused at once by its name alone."""
+    with pytest.raises(ConfigurationInvalid, match="options that are not known") as caught:
+        PostgresStore(f"postgresql://h/d?{query}")
+    assert "hush" not in str(caught.value)
+
+
+async def test_the_usual_name_of_the_tls_option_is_understood(postgres_url: str) -> None:
+    """`sslmode` works as in other programs: switched off it connects, asked for it is not left out in silence."""
+    store = PostgresStore(f"{postgres_url}?sslmode=disable")
+    await store.start()
+    await store.close()
+    strict = PostgresStore(f"{postgres_url}?sslmode=require")
+    with pytest.raises(StoreUnavailable):
+        await strict.start()

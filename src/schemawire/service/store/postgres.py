@@ -31,6 +31,8 @@ from schemawire.service.store.store import POSTGRES_SCHEMES, StoreStatistics
 
 T = TypeVar("T")
 
+_OPTIONS = frozenset({"host", "pgbouncer", "port", "ssl", "sslmode"})
+"""What may stand behind the `?` of an address; `sslmode` is the name that PostgreSQL's own programs use."""
 ATTEMPTS = 5
 """How often a work is tried that the database undoes to let another one through."""
 CONNECT_TIMEOUT = 5.0
@@ -79,7 +81,7 @@ class PostgresStore:
 
     Args:
         url: `postgresql://USER:PASSWORD@HOST:PORT/DATABASE`; with `?pgbouncer=true` it works behind a pooler that
-            gives a connection away after each transaction.
+            gives a connection away after each transaction, with `?sslmode=verify-full` over verified TLS.
         options: how much the store does at once.
         clock: seconds since 1970-01-01 UTC.
 
@@ -365,5 +367,13 @@ def _read_url(url: str) -> tuple[URL, bool]:
             "a PostgreSQL database needs the driver 'asyncpg', which is not installed",
             fix='Run: pip install "schemawire[server,postgres]"',
         )
+    unknown = sorted(set(found.query) - _OPTIONS)
+    if unknown:
+        raise ConfigurationInvalid(
+            f"SCHEMAWIRE_DATABASE_URL has options that are not known: {', '.join(unknown)[:200]}",
+            fix=f"Known ones are {', '.join(sorted(_OPTIONS))}; user and password stand before the host.",
+        )
     is_pooled = str(found.query.get("pgbouncer", "")).lower() in ("true", "1", "yes")
-    return found.set(drivername="postgresql+asyncpg").difference_update_query(["pgbouncer"]), is_pooled
+    ssl = found.query.get("ssl") or found.query.get("sslmode")
+    plain = found.set(drivername="postgresql+asyncpg").difference_update_query(["pgbouncer", "ssl", "sslmode"])
+    return (plain if ssl is None else plain.update_query_dict({"ssl": ssl})), is_pooled
