@@ -37,7 +37,8 @@ async def figures(service: ServiceProcess, query: str = "window=600&step=60") ->
 def requests_in(history: dict[str, Any], name: str = "requests") -> int:
     """Return how many requests a line over time adds up to."""
     step: int = history["step"]
-    return round(sum(rate * step for _, rate in history["lines"][name]))
+    total: float = sum(rate * step for _, rate in history["lines"][name])
+    return round(total)
 
 
 async def settled(service: ServiceProcess, at_least: float, name: str = "requests") -> dict[str, Any]:
@@ -113,20 +114,19 @@ async def test_a_worker_beside_a_service_keeps_its_own_figures(tmp_path: Path, p
         }
         async with ServiceProcess(tmp_path / "s", environment=environment) as service:
             variables = {**os.environ, **environment, "SCHEMAWIRE_PORT": str(service.port)}
+            ready = tmp_path / "ready"
             worker = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "schemawire", "worker", env=variables, stderr=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.DEVNULL,
+                sys.executable, "-m", "schemawire", "worker", "--ready-file", str(ready), env=variables,
+                stderr=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL,
             )  # fmt: skip
-            base = tmp_path / "schemawire"
-            files = [base / f"schemawire-{service.port}{suffix}.metrics.db" for suffix in ("", "-1")]
-            for _ in range(200):
-                if all([await asyncio.to_thread(file.exists) for file in files]):
-                    break
-                await asyncio.sleep(0.1)
+            while not await asyncio.to_thread(ready.exists):
+                assert worker.returncode is None
+                await asyncio.sleep(0.05)
             worker.terminate()
             assert await worker.wait() == 0
             assert "problem" not in (await figures(service))["history"]
-    assert all(file.exists() for file in files)
+            names = [f"schemawire-{service.port}{suffix}.metrics.db" for suffix in ("", "-1")]
+    assert all((tmp_path / "schemawire" / name).exists() for name in names)
 
 
 async def test_a_store_that_cannot_be_used_stops_nothing(tmp_path: Path) -> None:
@@ -222,6 +222,7 @@ async def test_hostile_requests_make_no_series(own_figures: ServiceProcess) -> N
                 await call("GET", f"project{number}", headers={"X-Client": f'evil"}} {number}'})
                 await call(f"EVIL{number}", "/health")
 
+    await series()  # the scrape is a request too
     await attack()
     before = await series()
     await attack()
