@@ -1,5 +1,6 @@
 """The real service as a collector sees it: each request a span in its caller's trace."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,22 @@ async def test_a_request_is_a_span_below_the_attempt_that_sent_it(tmp_path: Path
     assert attempt.trace_id == server.trace_id
     assert attempt.name == server.name
     assert {resource["service.name"] for resource in collector.resources} == {"engine", "schemawire"}
+
+
+async def test_figures_of_requests_reach_the_collector_too(tmp_path: Path) -> None:
+    """With SCHEMAWIRE_OTLP_METRICS request times go there by route and status, and what a caller makes up does not."""
+    with collecting() as collector:
+        environment = {"SCHEMAWIRE_OTLP_ENDPOINT": collector.url, "SCHEMAWIRE_OTLP_METRICS": "true"}
+        service = ServiceProcess(tmp_path, environment=environment)
+        async with service, DomainSchemaHandler(service.base_url, service.admin_key) as handler:
+            with pytest.raises(NotFound):
+                await handler.get_schema("missing")
+            assert await asyncio.to_thread(service.stop) == 0
+    [times] = [metric for metric in collector.metrics if metric.name == "http.server.request.duration"]
+    found = [values(point.attributes) for point in times.histogram.data_points]
+    [missing] = [each for each in found if each.get("http.route") == "/api/domain-schema/{projectId}"]
+    assert (missing["http.response.status_code"], missing["http.request.method"]) == (404, "GET")
+    assert "http.server.active_requests" in {metric.name for metric in collector.metrics}
 
 
 async def test_a_collector_that_is_away_costs_no_request_and_no_start(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from opentelemetry import trace
 from starlette.types import ASGIApp
@@ -14,10 +15,19 @@ from schemawire.service.frontier import CONTEXT
 from schemawire.service.store import Store
 from schemawire.service.traced_store import TracedStore
 from schemawire.settings.service import ServiceSettings
-from schemawire.telemetry import OtlpConfig, ServerTracing, WorkSpans, open_tracer_provider
+from schemawire.telemetry import (
+    OtlpConfig,
+    ServerMeters,
+    ServerTracing,
+    WorkSpans,
+    open_meter_provider,
+    open_tracer_provider,
+)
 from schemawire.telemetry.server_spans import Scope
 
 SERVICE_NAME = "schemawire"
+METER_INTERVAL = 10.0
+"""Seconds between deliveries of figures to a collector."""
 _PLAIN = AnalysisOptions()
 
 
@@ -67,10 +77,14 @@ async def traced(app: ASGIApp, settings: ServiceSettings) -> AsyncIterator[ASGIA
     )
     provider = open_tracer_provider(options)
     trace.set_tracer_provider(provider)
+    meters = open_meter_provider(replace(options, interval=METER_INTERVAL)) if settings.otlp_metrics else None
+    measured = app if meters is None else ServerMeters(app, meters, route_of=_route)
     try:
-        yield ServerTracing(app, provider, route_of=_route, is_traced=_is_traced)
+        yield ServerTracing(measured, provider, route_of=_route, is_traced=_is_traced)
     finally:
         await asyncio.to_thread(provider.shutdown)
+        if meters is not None:
+            await asyncio.to_thread(meters.shutdown)
 
 
 def _is_traced(path: str) -> bool:

@@ -122,6 +122,8 @@ class ServiceSettings(LanguageModelFields):
     """Seconds above which a request is slow."""
     otlp_endpoint: str = Field("", repr=False, max_length=8192)
     """The base URL of an OpenTelemetry collector that gets a span of each request; empty: none is made."""
+    otlp_metrics: bool = False
+    """Whether the collector gets the figures of requests too."""
     otlp_sample_ratio: float = Field(1.0, ge=0, le=1)
     """The share of the traces begun here that is recorded; a caller's own decision wins."""
 

@@ -14,6 +14,7 @@ from schemawire.telemetry.remote_write import LineProtocol, RemoteWrite
 from schemawire.telemetry.repeats import SamplingConfig, SamplingStatistics
 from schemawire.telemetry.rollups import Point, Tier, increases
 from schemawire.telemetry.series import Question, Taken, Track, percentiles, summed
+from schemawire.telemetry.server_meters import ServerMeters
 from schemawire.telemetry.server_spans import ServerTracing
 from schemawire.telemetry.shipping import Shipper, ShippingConfig, ShippingStatistics
 from schemawire.telemetry.shown import call_labels, current_labels
@@ -48,6 +49,7 @@ __all__ = [
     "RemoteWrite",
     "SamplingConfig",
     "SamplingStatistics",
+    "ServerMeters",
     "ServerTracing",
     "Shipper",
     "ShippingConfig",
