@@ -21,6 +21,7 @@ from schemawire.testing import LlmReply, ScriptedLlm
 HERE = Path(__file__).parent
 BLOG = parse_schema((HERE / "blog.json").read_text("utf-8"))
 CASES: list[dict[str, Any]] = json.loads((HERE / "sentences.json").read_text("utf-8"))
+CLINIC = parse_schema((HERE / "clinic.json").read_text("utf-8"))
 REFINER = Refiner()
 
 
@@ -46,16 +47,17 @@ def test_there_are_many_sentences() -> None:
 @pytest.mark.parametrize("case", CASES, ids=[case["sentence"] for case in CASES])
 def test_a_sentence_comes_to_exactly_these_operations(case: dict[str, Any]) -> None:
     """The kind, the operations, the choices and the open place are those written down."""
-    proposal = read(case["sentence"])
+    schema = CLINIC if case.get("schema") == "clinic" else BLOG
+    proposal = read(case["sentence"], schema)
     assert proposal.kind == case["kind"], proposal
     assert [plain(operation.to_document()) for operation in proposal.operations] == case.get("operations", [])
     assert [choice.sentence for choice in proposal.choices] == case.get("choices", [])
     assert proposal.template == case.get("template", "")
     if proposal.kind in ("change", "question", "answer"):
         assert proposal.explanation
-    changed = apply_to_schema(BLOG, proposal.operations)
+    changed = apply_to_schema(schema, proposal.operations)
     assert not [issue for issue in check(changed) if issue.severity == "error"]
-    assert bool(proposal.differences) == (proposal.kind == "change" and changed != BLOG)
+    assert bool(proposal.differences) == (proposal.kind == "change" and changed != schema)
 
 
 @pytest.mark.parametrize(

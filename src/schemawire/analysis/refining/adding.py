@@ -13,7 +13,7 @@ from schemawire.analysis.refining.additions import (
 )
 from schemawire.analysis.refining.constraining import add_value
 from schemawire.analysis.refining.lists_of_values import enum_of
-from schemawire.analysis.refining.names import Target, bare, new_entity_name
+from schemawire.analysis.refining.names import Target, article, bare, folded, new_entity_name
 from schemawire.analysis.refining.proposals import Choice, NotUnderstood, Step, Unclear
 from schemawire.analysis.refining.scene import Said, Scene, listed
 from schemawire.schema.model import Field, FieldType
@@ -24,6 +24,9 @@ _TYPED = re.compile(
     re.IGNORECASE,
 )
 """A field named behind its type: "a boolean is pinned"."""
+
+_EVERYTHING = frozenset({"entity", "everything", "table", "of them", ""})
+"""What is left of "all entities" and the like."""
 
 
 def participle(scene: Scene, said: Said) -> Step:
@@ -37,7 +40,7 @@ def participle(scene: Scene, said: Said) -> Step:
     if template is None:
         flag = f"add a boolean is {said['participle'].lower()} to {entity.name}"
         raise Unclear(
-            f"What does it mean that a {one} can be {said['participle']}?",
+            f"What does it mean that {article(one)} can be {said['participle']}?",
             (
                 Choice(label=f"it has a flag is_{said['participle'].lower()}", sentence=flag),
                 Choice(label="nothing is recorded", sentence="no"),
@@ -54,7 +57,9 @@ def add_entity(scene: Scene, said: Said) -> Step:
         return Step(explanation=f"Nothing to do: {name} is there already.")
     one = " ".join(words)
     parts = said.get("parts")
-    text = f"A {one} has {_with_articles(parts)}." if parts else f"Create an app with {plural(one)}."
+    text = (
+        f"{article(one).capitalize()} has {_with_articles(parts)}." if parts else f"Create an app with {plural(one)}."
+    )
     return read_addition(text, scene.schema, scene.analyser)
 
 
@@ -66,6 +71,8 @@ def add(scene: Scene, said: Said) -> Step:
     enum = enum_of(scene.schema, owner_phrase) if scene.names.entity(owner_phrase) is None else None
     if enum is not None:
         return add_value(scene, {"thing": owner_phrase, "value": bare(what)})
+    if folded(bare(owner_phrase)) in _EVERYTHING:
+        return _add_everywhere(scene, what)
     owner = scene.one(owner_phrase, "entity")
     typed = _TYPED.fullmatch(what)
     kind = type_word(typed["type"].lower()) if typed else None
@@ -74,11 +81,23 @@ def add(scene: Scene, said: Said) -> Step:
     if split_words(what)[-1:] in (["at"], ["by"]) and "," not in what:
         return _typed_field(scene, owner, bare(what), "datetime" if what.endswith("at") else "string")
     one = " ".join(split_words(owner.name))
-    return read_addition(f"A {one} has {_as_things(scene, what)}.", scene.schema, scene.analyser)
+    tail = f" {said['tail']}" if said.get("tail") else ""
+    text = f"{article(one).capitalize()} has {_as_things(scene, what)}{tail}."
+    return read_addition(text, scene.schema, scene.analyser)
+
+
+def _add_everywhere(scene: Scene, what: str) -> Step:
+    """Add the same to every entity that is no kind of another one."""
+    owners = [entity for entity in scene.schema.entities if entity.extends is None]
+    steps = [add(scene, {"what": part, "owner": owner.name}) for owner in owners for part in listed(what)]
+    operations = tuple(operation for step in steps for operation in step.operations)
+    return Step(operations=operations, explanation=f"Add {what} to every entity.")
 
 
 def _typed_field(scene: Scene, owner: Target, name: str, kind: FieldType) -> Step:
     key = field_name(split_words(name), scene.case)
+    if scene.names.find(f"{owner.name}.{key}"):
+        return Step(explanation=f"Nothing to do: {owner.name}.{key} is there already.")
     part = Field(name=key, type=kind, required=True)
     create = Create(target="field", entity=owner.name, part=part)
     return Step(operations=(create,), explanation=f"Add {key} to {owner.name}.")
@@ -89,7 +108,8 @@ def _add_somewhere(scene: Scene, what: str) -> Step:
     name = bare(re.split(r"\s+(?:with|that|which|from|between|of)\s+|\(", what)[0])
     words = new_entity_name(name)
     lexicon = load_lexicon()
-    is_thing = "_".join(words) in lexicon.domains.defaults or name.lower() != " ".join(words)
+    is_being = words[-1:] and words[-1] in lexicon.nouns.people
+    is_thing = is_being or "_".join(words) in lexicon.domains.defaults or name.lower() != " ".join(words)
     is_field = " ".join(words) in lexicon.nouns.types and name.lower() == " ".join(words)
     if is_thing and not is_field:
         parts = re.split(r"\s+with\s+", what, maxsplit=1)

@@ -5,9 +5,10 @@ Knows the offline analyser and the habits of a schema: keys, timestamps, the cas
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 from schemawire.analysis.analyser import AnalysisOptions
-from schemawire.analysis.naming import plural, split_words
+from schemawire.analysis.naming import camel_case, plural, split_words
 from schemawire.analysis.offline import OfflineAnalyser
 from schemawire.analysis.refining.names import Names, Target, folded
 from schemawire.analysis.refining.proposals import NotUnderstood, Step
@@ -129,6 +130,10 @@ class _Addition:
     def _new_entity(self, entity: Entity) -> Iterator[Operation]:
         fields = tuple(field for field in entity.fields if field.references is None)
         self._said.append(f"add the entity {entity.name}")
+        children = [self._names.entity(said.name) for said in self._literal.entities if said.extends == entity.name]
+        owned = {folded(field.name) for child in children if child is not None for field in child.fields}
+        fields = tuple(field for field in fields if folded(field.name) not in owned)  # it could not inherit those
+        entity = changed(entity, kind="abstract") if owned else entity
         yield from self._enums(fields, self._full)
         parent = self._names.entity(entity.extends) if entity.extends else None
         extends = parent.name if parent is not None else entity.extends
@@ -155,6 +160,11 @@ class _Addition:
     def _tightened(self, target: Target, said: Field) -> Iterator[Operation]:
         """Yield what a sentence says newly of a field that is there: its limits, or that it is unique."""
         field = self._names.field(target)
+        if said.type == "list" and field is not None and field.type not in ("list", "enum"):
+            self._said.append(f"let {target.path} hold several")
+            patch: dict[str, Any] = {"type": "list", "items": field.type, "maxLength": None, "unique": None}
+            yield Update(target="field", name=target.name, entity=target.entity, patch=patch)
+            return
         patch = {
             name: value
             for name, value in said.to_document().items()
@@ -189,7 +199,10 @@ class _Addition:
             self.known.append(link.name)
             return
         taken = {old.name for old in self._schema.relationships}
-        name = link.name if link.name not in taken else f"{link.name}{target}"
+        is_told = folded(target) in folded(link.name)
+        longer = camel_case([*split_words(source), *split_words(link.name)])
+        wanted = [link.name, *([] if is_told else [f"{link.name}{target}"]), longer]
+        name = next(name for name in (*wanted, *(f"{longer}{n}" for n in range(2, 1000))) if name not in taken)
         link = changed(link, name=name)
         self._said.append(
             f"relate {source} to {target} ({name}, {link.source_cardinality} to {link.target_cardinality})"

@@ -6,9 +6,12 @@ Knows the evidence of schemas; knows no pattern.
 from collections.abc import Iterator, Mapping
 
 from schemawire.analysis.explaining import explain_part
-from schemawire.analysis.refining.names import Target
+from schemawire.analysis.refining.names import Target, bare, folded
 from schemawire.analysis.refining.scene import Scene
 from schemawire.schema.model import Entity
+
+_ALL = frozenset({"entity", "schema", "everything", "all", "table", "there", ""})
+"""What is left of "all entities", "the schema" and the like."""
 
 
 def why(scene: Scene, said: Mapping[str, str]) -> str:
@@ -20,6 +23,8 @@ def why(scene: Scene, said: Mapping[str, str]) -> str:
 
 def show(scene: Scene, said: Mapping[str, str]) -> str:
     """Return what something holds."""
+    if folded(bare(said["thing"])) in _ALL:
+        return "\n".join(_entity_lines(scene, entity)[0] for entity in scene.schema.entities) or "There is nothing yet."
     target = scene.one(said["thing"])
     return "\n".join(_lines(scene, target))
 
@@ -39,10 +44,14 @@ def _lines(scene: Scene, target: Target) -> Iterator[str]:
             yield f"{target.name}: {', '.join(getattr(element, 'values', ())) or target.kind}"
 
 
-def _entity_lines(scene: Scene, entity: Entity) -> Iterator[str]:
+def _entity_lines(scene: Scene, entity: Entity) -> list[str]:
     above = f" (a kind of {entity.extends})" if entity.extends else ""
     names = [f"{field.name} ({field.enum or field.type})" for field in entity.fields]
-    yield f"{entity.name}{above}: {', '.join(names) or 'no fields'}"
-    for link in scene.schema.relationships:
-        if entity.name in (link.source, link.target):
-            yield (f"{link.source} {link.source_cardinality} {link.name} {link.target_cardinality} {link.target}")
+    return [
+        f"{entity.name}{above}: {', '.join(names) or 'no fields'}",
+        *(
+            f"{link.source} {link.source_cardinality} {link.name} {link.target_cardinality} {link.target}"
+            for link in scene.schema.relationships
+            if entity.name in (link.source, link.target)
+        ),
+    ]

@@ -13,7 +13,7 @@ from schemawire.analysis.refining.additions import (
     carrying_fields,
 )
 from schemawire.analysis.refining.lists_of_values import enum_of, value_removed
-from schemawire.analysis.refining.names import Target
+from schemawire.analysis.refining.names import Target, article
 from schemawire.analysis.refining.proposals import NotUnderstood, Step
 from schemawire.analysis.refining.reshaping import remove
 from schemawire.analysis.refining.scene import Said, Scene, listed
@@ -72,7 +72,7 @@ def change_type(scene: Scene, said: Said) -> Step:
     if field is not None and kind not in _NUMERIC:
         stale |= {name: None for name in ("min", "max") if getattr(field, name) is not None}
     update = Update(target="field", name=target.name, entity=target.entity, patch={"type": kind, **stale})
-    return Step(operations=(update,), explanation=f"Make {target.path} a {kind}.")
+    return Step(operations=(update,), explanation=f"Make {target.path} {article(kind)}.")
 
 
 def length(scene: Scene, said: Said) -> Step:

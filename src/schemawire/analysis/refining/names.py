@@ -19,7 +19,7 @@ _KINDS = re.compile(
     r"\s+(?:entity|entities|class|table|model|field|attribute|column|property|enum|relationship)$", re.IGNORECASE
 )
 _LEADING_KIND = re.compile(r"^(?:entity|class|table|model|field|attribute|column|property|enum)\s+", re.IGNORECASE)
-_OWNED = re.compile(r"^(.+?)\s+(?:of|in|on|from|for)\s+(.+)$", re.IGNORECASE)
+_OWNED = re.compile(r"^(.+)\s+(?:of|in|on|from|for)\s+(.+)$", re.IGNORECASE)
 _POSSESSIVE = re.compile(r"^(.+?)['’]s?\s+(.+)$")
 _SUGGESTED = 5
 
@@ -51,6 +51,22 @@ def bare(phrase: str) -> str:
 def folded(phrase: str) -> str:
     """Return what names are compared by: their words in the singular, without case and signs."""
     return " ".join(singular(word) for word in split_words(phrase))
+
+
+def _longer(field: Field, wanted: str) -> tuple[str, ...]:
+    """Return what a field may be called whose name is cut short: the author of an author id, paid of is paid."""
+    if field.references is not None:
+        return (f"{wanted} id",)
+    return (f"is {wanted}", f"has {wanted}") if field.type == "boolean" else ()
+
+
+def article(word: str) -> str:
+    """Return a word with its indefinite article.
+
+    >>> article("entity"), article("post")
+    ('an entity', 'a post')
+    """
+    return f"{'an' if word[:1].lower() in 'aeiou' else 'a'} {word}"
 
 
 class Names:
@@ -119,7 +135,7 @@ class Names:
                 target = Target(kind="field", name=field.name, entity=owner.name if owner else None)
                 if folded(field.name) == wanted:
                     exact.append(target)
-                elif field.references is not None and folded(field.name) == f"{wanted} id":
+                elif folded(field.name) in _longer(field, wanted):
                     referring.append(target)
         return exact or referring
 

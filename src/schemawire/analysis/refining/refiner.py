@@ -3,6 +3,7 @@
 Knows every intent, and the language model behind them; stores nothing.
 """
 
+import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import replace
@@ -28,6 +29,8 @@ from schemawire.schema.issues import Issue
 from schemawire.schema.model import DomainSchema, Entity, Evidence
 from schemawire.schema.operations import Create, Operation, parse_operations
 
+_THREAD_FROM = 100
+"""Elements from which a schema is looked at in a thread."""
 _TURNS = ("apply", "undo", "discard")
 _ORDINALS = {"first": 1, "second": 2, "third": 3, "fourth": 4, "fifth": 5, "last": -1}
 _HELP = (
@@ -67,7 +70,10 @@ class Refiner:
         *Cancelled:* nothing has changed.
         """
         _refuse_unreadable(sentence)
-        proposal = self.read(sentence, schema, talk)
+        if sum(1 for _ in schema.elements()) < _THREAD_FROM:
+            proposal = self.read(sentence, schema, talk)
+        else:
+            proposal = await asyncio.to_thread(self.read, sentence, schema, talk)
         if proposal.kind == "question" and not proposal.choices and not proposal.template and self._models is not None:
             return await self._ask_models(sentence, schema) or proposal
         return proposal
@@ -80,6 +86,8 @@ class Refiner:
         first = next(self._book.readings(requests[0]), None) if len(requests) == 1 else None
         if first is not None and first.intent in _TURNS:
             return Proposal(kind=first.intent, explanation=talk.explanation)  # type: ignore[arg-type]  # one of _TURNS
+        if first is not None and first.intent == "help":
+            return Proposal(kind="answer", explanation=_HELP)
         if first is not None and first.intent in ("why", "show"):
             return self._answer(first, requests[0], schema)
         return self._changes(requests, schema)

@@ -47,6 +47,10 @@ class Scene:
             found = self.names.references(phrase)
         if len(found) == 1:
             return found[0]
+        owner = self.names.entity(phrase) if kinds == ("field",) else None
+        if not found and owner is not None and owner.fields:
+            paths = [f"{owner.name}.{field.name}" for field in owner.fields if not field.primary_key]
+            raise Unclear(f"{owner.name} is an entity. Which field of it?", self._choices(phrase, paths))
         if found:
             raise Unclear(f"Which {bare(phrase)} do you mean?", self._choices(phrase, [t.path for t in found]))
         near = self.names.near(phrase)
