@@ -92,7 +92,7 @@ def _read_bracket(noun: Node, inside: Sequence[Token], refer: References) -> Ite
 
 
 def _read_examples(noun: Node, inside: Sequence[Token], refer: References) -> Iterator[Fact]:
-    """Read "a level of training (e.g. novice, expert)": examples of a state are its values, of a thing they are none."""
+    """Read "a level of training (e.g. novice, expert)": examples of a state are its values, of a thing not."""
     grammar = refer.context.lexicon.grammar
     state = noun.head.head if noun.dep == "pobj" and noun.head.lower == "of" and noun.head.head.is_noun else noun
     if not grammar.is_in(entity_words((state.lower,))[-1], "state_nouns"):

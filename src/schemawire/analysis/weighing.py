@@ -32,6 +32,10 @@ _OPENING = 120
 """Characters in which the stage is set: who runs the whole, and why."""
 _STAGE = 40
 """Characters in which the first subject of a text stands."""
+_INTRODUCING = {
+    "before": ("before",), "each": ("each", "every"), "a": ("a", "an", "another", "one"), "it": ("it",),
+    "the": ("the", "this", "that", "these", "those"),
+}  # fmt: skip
 _DOERS = ("er", "or", "ee", "ist", "ant", "ian", "man")
 _ABSTRACT = ("ness", "ity", "ism", "ance", "ence", "ship", "hood")
 _ACTS = ("tion", "sion", "ment", "ing", "al", "ure")
@@ -108,15 +112,17 @@ def _gather_mention(fact: MentionFact, evidence: _Evidence) -> None:
     evidence.first = min(evidence.first, fact.source.start)
     evidence.places.add(fact.source.start)
     evidence.roles[fact.role] += 1
-    determiner = fact.determiner
-    introduced = (
-        "before" if determiner == "before" else "each" if determiner in ("each", "every") else "a" if determiner in ("a", "an", "another", "one")
-        else "the" if determiner in ("the", "this", "that", "these", "those")
-        else "it" if determiner == "it" else "counted" if fact.counted else "bare-plural" if fact.plural else "bare"
-    )  # fmt: skip
-    evidence.marks[introduced] += 1
+    evidence.marks[_introduced(fact)] += 1
     for mark in ("proper", "conditional", "idle", "plural", "adjective"):
         evidence.marks[mark] += bool(getattr(fact, mark))
+
+
+def _introduced(fact: MentionFact) -> str:
+    """Return how a mention is introduced: by which kind of word, or by none."""
+    for mark, words in _INTRODUCING.items():
+        if fact.determiner in words:
+            return mark
+    return "counted" if fact.counted else "bare-plural" if fact.plural else "bare"
 
 
 def _gather_property(fact: PropertyFact, found: defaultdict[EntityName, _Evidence], lexicon: Lexicon) -> None:
