@@ -17,6 +17,7 @@ from schemawire.resilience.alone import Standalone
 from schemawire.resilience.call import Context, Handler, Judge, Judgement, R, RetryClass, is_neutral, judge_exceptions
 from schemawire.resilience.limit_algorithms import LimitAlgorithm, LimitRange, Sample, algorithm
 from schemawire.resilience.ranges import require_count, require_kind, require_number, require_order, show
+from schemawire.resilience.timer import Timer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -267,15 +268,15 @@ class AdaptiveLimit(Standalone):
         waiter = _Waiter(context.priority, next(self._order), context.partition, loop.create_future())
         heapq.heappush(self._queue, waiter)
         self._waiting += 1
+        timer = Timer(loop, min(loop.time() + self.options.max_wait, context.deadline))
         try:
-            async with asyncio.timeout_at(min(loop.time() + self.options.max_wait, context.deadline)):
-                await waiter.ready
-        except TimeoutError:
+            await waiter.ready
+        except BaseException as error:
             self._leave(waiter)
-            raise self._refusal(f"no place became free within {self.options.max_wait:g} s") from None
-        except asyncio.CancelledError:
-            self._leave(waiter)
+            if timer.stop(error):
+                raise self._refusal(f"no place became free within {self.options.max_wait:g} s") from None
             raise
+        timer.stop(None)
 
     def _has_room_ahead(self, context: Context) -> bool:
         """Whether a call may pass the queue because it is more important than its head, or has a share of its own."""

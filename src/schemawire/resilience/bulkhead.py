@@ -12,6 +12,7 @@ from schemawire.resilience.alone import Standalone
 from schemawire.resilience.call import Context, Handler
 from schemawire.resilience.deadline import current_deadline
 from schemawire.resilience.ranges import require_count, require_number, show
+from schemawire.resilience.timer import Timer
 
 R = TypeVar("R")
 
@@ -155,15 +156,15 @@ class Bulkhead(Standalone):
         started = loop.time()
         waiter = loop.create_future()
         self._waiters[waiter] = None
-        timer = asyncio.timeout_at(min(deadline, started + options.max_wait))
+        timer = Timer(loop, min(deadline, started + options.max_wait))
         try:
-            async with timer:
-                await waiter
+            await waiter
         except BaseException as error:
             self._leave(waiter)
-            if isinstance(error, TimeoutError) and timer.expired():
+            if timer.stop(error):
                 self._run_out(options.max_wait, error, for_good=deadline <= started + options.max_wait)
             raise
+        timer.stop(None)
         if context is not None:
             context.state["pool"] = context.state.get("pool", 0.0) + loop.time() - started
 
@@ -172,7 +173,7 @@ class Bulkhead(Standalone):
         if self._waiters.pop(waiter, self) is self and waiter.done() and not waiter.cancelled():
             self._release()
 
-    def _run_out(self, max_wait: float, error: TimeoutError, *, for_good: bool) -> None:
+    def _run_out(self, max_wait: float, error: BaseException, *, for_good: bool) -> None:
         self._timed_out += 1
         if for_good:
             raise DeadlineExceeded(f"The deadline came while the call waited in the queue of {self.name!r}") from error
