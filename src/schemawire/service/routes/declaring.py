@@ -114,24 +114,9 @@ def route(
     """
 
     def register(handler: Handler) -> Handler:
-        async def guarded(request: Request) -> Response:
-            context = context_of(request)
-            context.route = label
-            context.is_audited = is_audited
-            if needs is not None:
-                context.principal.require(needs)
-                context.check_headers()
-            if has_project:
-                _check_project(context, request.path_params["projectId"])
-            if request.scope["query_string"]:
-                refuse_unknown(request, parameters)
-            if needs is None:
-                return await handler(request)
-            return await in_turn(request, handler, backend_of(request).gate, priority_of(context, urgency))
-
         router.add_api_route(
             path,
-            guarded,
+            _guarded(handler, method, path, needs, parameters),
             methods=[method],
             summary=summary,
             description=handler.__doc__ or "",
@@ -146,9 +131,31 @@ def route(
 
     if isinstance(takes, type):
         BODY_MODELS.append(takes)
+    has_project = "{projectId}" in path
+    return register
+
+
+def _guarded(handler: Handler, method: str, path: str, needs: Scope | None, parameters: Sequence[Parameter]) -> Handler:
+    """Return a handler that is reached only by who may, with what it takes, and in turn."""
     label, has_project = f"{method} {path}", "{projectId}" in path
     is_audited, urgency = is_change(method, path), urgency_of(path)
-    return register
+
+    async def guarded(request: Request) -> Response:
+        context = context_of(request)
+        context.route = label
+        context.is_audited = is_audited
+        if needs is not None:
+            context.principal.require(needs)
+            context.check_headers()
+        if has_project:
+            _check_project(context, request.path_params["projectId"])
+        if request.scope["query_string"]:
+            refuse_unknown(request, parameters)
+        if needs is None:
+            return await handler(request)
+        return await in_turn(request, handler, backend_of(request).gate, priority_of(context, urgency))
+
+    return guarded
 
 
 def _check_project(context: RequestContext, project_id: str) -> None:
