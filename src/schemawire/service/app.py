@@ -94,6 +94,7 @@ def add_companions(backend: Backend, settings: ServiceSettings) -> None:
         sender = WebhookSender(backend.store, backend.webhooks)
         backend.dispatcher.on_end = sender.wake
         backend.companions.append(sender)
+        backend.figures.watch("webhooks", lambda: sender.statistics)
     if settings.intake_queue:
         if not settings.broker_url:
             raise ConfigurationInvalid(
@@ -102,7 +103,9 @@ def add_companions(backend: Backend, settings: ServiceSettings) -> None:
             )
         from schemawire.service.intake import Intake
 
-        backend.companions.append(Intake(backend, settings.broker_url, settings.intake_queue, name=new_owner()))
+        intake = Intake(backend, settings.broker_url, settings.intake_queue, name=new_owner())
+        backend.companions.append(intake)
+        backend.figures.watch("intake", lambda: intake.statistics)
 
 
 def open_engine(settings: ServiceSettings, store: Store) -> Engine:

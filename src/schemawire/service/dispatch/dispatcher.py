@@ -226,23 +226,27 @@ class Dispatcher:
 
     async def _look(self) -> tuple[list[Operation], float]:
         """Return newly claimed operations, and how long to rest if there are none."""
-        free = self._options.concurrency - len(self._executions)
-        if free <= 0:
+        if self._free <= 0:
             return [], self._poll_interval
         hearers, self._hearers = self._hearers, []
         try:
-            return await self._claim(free)
+            return await self._claim()
         finally:
             for hearer in hearers:
                 if not hearer.done():
                     hearer.set_result(True)
 
-    async def _claim(self, free: int) -> tuple[list[Operation], float]:
+    @property
+    def _free(self) -> int:
+        return self._options.concurrency - len(self._executions)
+
+    async def _claim(self) -> tuple[list[Operation], float]:
         now = self._clock()
         due = await self._store.read(next_due)
         if due is None or due > now:
             return [], min(self._poll_interval, due - now if due is not None else self._poll_interval)
-        claim = partial(claim_due, owner=self.owner, now=now, lease=self._options.lease, limit=free)
+        # Counted now, because what shared one commit ended during the look, and is followed by one claim for all.
+        claim = partial(claim_due, owner=self.owner, now=now, lease=self._options.lease, limit=self._free)
         claimed = await self._store.write(claim)
         # What is due and was not to be had is in the hands of another process, which takes a moment.
         return claimed, 0.0 if claimed or self._store.is_exclusive else CONTENDED_PAUSE
