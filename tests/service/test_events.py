@@ -5,7 +5,8 @@ import hashlib
 import json
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
@@ -14,6 +15,9 @@ from tests.service.caller import BLOG, Caller, create_entity, new_project
 from schemawire.framing import ServerSentEvent, SseDecoder
 from schemawire.protocol.paths import API_ROOT
 from schemawire.testing.service_process import ServiceProcess
+
+if TYPE_CHECKING:
+    from tests.servers.postgres import Databases
 
 EVENTS = {"Accept": "text/event-stream"}
 
@@ -147,3 +151,26 @@ async def test_listeners_do_not_hold_up_a_stop(own_service: ServiceProcess) -> N
         assert await asyncio.to_thread(own_service.stop) == 0
         with pytest.raises(StopAsyncIteration):
             await anext(events)
+
+
+@pytest.mark.timeout(60)
+async def test_a_feed_hears_of_what_other_processes_write(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """Two services share a database: who listens to one is told of small and large writes through the other."""
+    databases: Databases = request.getfixturevalue("postgres_databases")
+    with databases.fresh() as url:
+        environment = {"SCHEMAWIRE_DATABASE_URL": url}
+        with (
+            ServiceProcess(tmp_path / "a", environment=environment) as here,
+            ServiceProcess(tmp_path / "b", admin_key=here.admin_key, environment=environment) as there,
+        ):
+            project = new_project()
+            large = {"name": "large", "entities": [{"name": f"E{number}"} for number in range(1_100)]}
+            async with Caller(there) as call, asyncio.timeout(40):
+                await call("PUT", project, json=BLOG)
+                async with following(here, f"{project}/events") as events:
+                    assert (await anext(events)).event == "start"
+                    await call("PATCH", project, json=create_entity("Tag"))
+                    assert json.loads((await anext(events)).data)["changes"]["added"] == ["entity:Tag"]
+                    await call("PUT", project, json=large)
+                    told = json.loads((await anext(events)).data)
+                    assert (told["version"], told["elementCount"], told["changes"]) == (3, 1_100, None)
