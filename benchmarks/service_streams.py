@@ -48,7 +48,8 @@ def lines(count: int) -> Iterator[bytes]:
     seen = hashlib.sha256()
     for start in range(0, count, PORTION):
         portion = b"".join(
-            b'{"type":"element","kind":"entity","element":{"name":"E%07d","fields":[{"name":"id","type":"uuid"}]}}\n' % i
+            b'{"type":"element","kind":"entity","element":{"name":"E%07d","fields":[{"name":"id","type":"uuid"}]}}\n'
+            % i
             for i in range(start, min(start + PORTION, count))
         )
         seen.update(portion)
@@ -148,7 +149,9 @@ async def measure(service: ServiceProcess, count: int) -> None:
         print(f"{'bare SQLite, same rows':<34}{read_bare(service.database_path):>12,.0f}")
         for name in ("a", "b"):
             async with neighbour(session) as other:
-                await timed(f"PUT of 20,000 entities ({name})", service.pid, 20_000, put_many(session, 20_000, name), other)
+                await timed(
+                    f"PUT of 20,000 entities ({name})", service.pid, 20_000, put_many(session, 20_000, name), other
+                )
 
 
 async def timed(what: str, pid: int, count: int, work: object, other: Neighbour | None = None) -> None:
