@@ -138,9 +138,9 @@ _MODELS: dict[str, type[BaseModel]] = {
     "list_all": ProjectPage, "create": WrittenRecord, "put": WrittenRecord, "patch": WrittenRecord,
     "restore": WrittenRecord, "upload": WrittenRecord, "list_versions": VersionPage, "diff": DiffRecord,
     "compatibility": VerdictRecord, "get_settings": SettingsRecord, "patch_settings": SettingsRecord,
-    "submit_operation": OperationStatus, "read_status": OperationStatus, "cancel_operation": OperationStatus,
-    "list_operations": OperationPage, "list_keys": KeyList, "create_key": NewKeyRecord, "rotate_key": NewKeyRecord,
-    "read_audit": AuditPage,
+    "submit_operation": OperationStatus, "retry_operation": OperationStatus, "read_status": OperationStatus,
+    "cancel_operation": OperationStatus, "list_operations": OperationPage, "list_keys": KeyList,
+    "create_key": NewKeyRecord, "rotate_key": NewKeyRecord, "read_audit": AuditPage,
 }  # fmt: skip
 """By name of the handler."""
 _OPERATION = {"operationId": "$response.body#/data/operationId"}
