@@ -100,8 +100,7 @@ class Balance(Standalone):
 
     # Invariants: `_usable` is what `_find_usable` would return until `_usable_until`; it is emptied whenever an
     # endpoint is ejected, paused, added or removed, or turns ill or well. `_leaving` holds the states of endpoints that
-    # were removed for as long as they have calls in flight, so that one that comes back finds its history. `_is_plain`
-    # says that no rate of failures is looked at.
+    # were removed for as long as they have calls in flight, so that one that comes back finds its history.
 
     def __init__(
         self,
@@ -126,7 +125,6 @@ class Balance(Standalone):
         self._listener = listener
         self._strategy = strategy(self.options.strategy, draw)
         self._detector = None if self.options.outliers is None else OutlierDetector(self.options.outliers)
-        self._is_plain = self.options.outliers is None or not self.options.outliers.looks_at_rates()
         self._states: dict[Hashable, EndpointState] = {}
         self._leaving: WeakValueDictionary[Hashable, EndpointState] = WeakValueDictionary()
         self._usable: list[EndpointState] = []
@@ -232,7 +230,6 @@ class Balance(Standalone):
             for state in self._states.values():
                 state.ewma = EndpointState(None, weight=1.0, group=0, decay=options.decay).ewma
         self._detector = None if options.outliers is None else OutlierDetector(options.outliers)
-        self._is_plain = options.outliers is None or not options.outliers.looks_at_rates()
         self._usable_until = -math.inf
 
     def describe(self) -> str:
@@ -333,12 +330,12 @@ class Balance(Standalone):
             self._count(state, judgement.failed, now)
 
     def _count(self, state: EndpointState, failed: bool, now: float) -> None:
-        if not failed and self._is_plain and not state.tripped:
-            # The usual case: a success that ends a row of failures, if there was one, and tells nothing else.
-            state.consecutive_failures = 0
-            return
         state.failures += failed
         if self._detector is None:
+            return
+        if not failed and not state.tripped and not self._detector.looks_at_rates:
+            # The usual case: a success that ends a row of failures, if there was one, and tells nothing else.
+            state.consecutive_failures = 0
             return
         for outlier, length in self._detector.sweep(self._states.values(), now):
             self._usable_until = -math.inf

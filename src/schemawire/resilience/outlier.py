@@ -87,7 +87,7 @@ class OutlierDetector:
 
     def __init__(self, options: OutlierConfig | None = None) -> None:
         self.options = options or OutlierConfig()
-        self._looks_at_rates = self.options.looks_at_rates()
+        self.looks_at_rates = self.options.looks_at_rates()
         self._tallies: dict[EndpointState, Tally] = {}
         self._interval_end = -math.inf
 
@@ -103,7 +103,7 @@ class OutlierDetector:
         Returns:
             How long the endpoint is ejected because of it, seconds; 0 where it is not.
         """
-        if self._looks_at_rates:
+        if self.looks_at_rates:
             tally = self._tallies.setdefault(state, Tally())
             tally.calls += 1
             tally.failures += failed
@@ -122,7 +122,7 @@ class OutlierDetector:
         Returns:
             Who is ejected, and for how long, seconds; the worst first, as the cap may not allow for all.
         """
-        if not self._looks_at_rates or self._interval_end - self.options.interval <= now < self._interval_end:
+        if not self.looks_at_rates or self._interval_end - self.options.interval <= now < self._interval_end:
             return ()
         # One that its breaker keeps out is not ejected besides.
         present = (state for state in endpoints if now >= state.ejected_until and not state.refuses(now))
