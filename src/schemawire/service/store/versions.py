@@ -13,6 +13,7 @@ from schemawire.service.store import rows
 from schemawire.service.store.compatibility import check_compatible
 from schemawire.service.store.elements import assemble_schema, require_row
 from schemawire.service.store.heads import note_touched
+from schemawire.service.store.locks import has_parallel_writers
 from schemawire.service.store.prepared import Prepared
 from schemawire.service.store.records import VersionEntry, WriteNote, Written
 from schemawire.service.store.refusals import ProjectExists, ProjectMissing, VersionMoved
@@ -27,11 +28,16 @@ _ADD_VERSION = Prepared(insert(versions))
 _VERSION_COLUMNS = tuple(column.name for column in versions.c)
 _ADD_PROJECT = insert(projects)
 _HEAD_COLUMNS = ("name", "version", "digest", "header", "counts", "next_ordinal", "updated_at", "deleted_at")
-_MOVE_HEAD = Prepared(
+_MOVE = (
     update(projects)
     .where(projects.c.project_id == bindparam("p"))
     .values({name: bindparam(f"new_{name}") for name in _HEAD_COLUMNS})
 )
+_MOVE_HEAD = Prepared(_MOVE)
+_ADD_AND_MOVE = _MOVE.add_cte(
+    insert(versions).values({name: bindparam(f"made_{name}") for name in _VERSION_COLUMNS}).cte("made")
+)
+"""Both in one statement, where each statement is a journey and others wait for the project meanwhile."""
 
 _ROWS_IDS = (
     select(versions.c.rows_id.label("then"), projects.c.rows_id.label("now"))
@@ -118,12 +124,13 @@ def write_changes(view: SqlView, changes: Changes, note: WriteNote, *, order: Se
     step = VersionStep(view, changes)
     touched = step.write_rows(order)
     entry = step.entry(note)
-    _ADD_VERSION.run(view.conn, {name: getattr(entry, name) for name in _VERSION_COLUMNS})
-    _save_head(view.conn, step, entry, is_new=view.stored is None)
+    _save(view.conn, step, entry, is_new=view.stored is None)
     return Written(entry=entry, changed=True, created=view.head is None, rows_touched=touched)
 
 
-def _save_head(conn: Connection, step: VersionStep, entry: VersionEntry, *, is_new: bool) -> None:
+def _save(conn: Connection, step: VersionStep, entry: VersionEntry, *, is_new: bool) -> None:
+    """Store a version and make it the newest."""
+    version = {name: getattr(entry, name) for name in _VERSION_COLUMNS}
     values = {
         "name": step.changes.header_after.name,
         "version": entry.version,
@@ -134,12 +141,16 @@ def _save_head(conn: Connection, step: VersionStep, entry: VersionEntry, *, is_n
         "updated_at": entry.created_at,
         "deleted_at": None,
     }
+    fresh = {"p": entry.project_id} | {f"new_{name}": value for name, value in values.items()}
+    if has_parallel_writers(conn) and not is_new:
+        conn.execute(_ADD_AND_MOVE, fresh | {f"made_{name}": value for name, value in version.items()})
+        return
+    _ADD_VERSION.run(conn, version)
     if is_new:
         made = {"project_id": entry.project_id, "created_at": entry.created_at, "settings": "{}"}
         conn.execute(_ADD_PROJECT, values | made)
     else:
-        fresh = {f"new_{name}": value for name, value in values.items()}
-        _MOVE_HEAD.run(conn, {**fresh, "p": entry.project_id})
+        _MOVE_HEAD.run(conn, fresh)
 
 
 def create_project(conn: Connection, project_id: str, schema: DomainSchema, note: WriteNote) -> Written:
