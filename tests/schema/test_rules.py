@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from tests.schema.samples import BLOG, blog, errors
 
+from schemawire.errors import SchemaInvalid
 from schemawire.schema import Issue, check, parse_schema
 
 Document = dict[str, Any]
@@ -307,3 +308,13 @@ def test_unique_rule_names_its_fields_in_parentheses() -> None:
     """Several fields that are unique together are a list of paths."""
     rule = {"name": "once", "kind": "unique", "entity": "Post", "expression": "(title, authorId)"}
     assert found(broken(lambda document: document["rules"].append(rule))) == set()
+
+
+@pytest.mark.parametrize("confidence", [True, "0.5", 1.5, -0.1])
+def test_a_confidence_is_a_number_from_0_to_1(confidence: object) -> None:
+    """A truth value or a text is not taken for a number."""
+    document: Document = {"name": "s", "entities": [{"name": "A", "evidence": [{"confidence": confidence}]}]}
+    with pytest.raises(SchemaInvalid):
+        parse_schema(document)
+    document["entities"] = [{"name": "A", "evidence": [{"confidence": 1}]}]
+    assert parse_schema(document).entities[0].evidence[0].confidence == 1.0

@@ -122,7 +122,7 @@ class Evidence(Part):
     text: Text = ""
     analyser: Text = ""
     rule: Text = ""
-    confidence: Annotated[float, Option(ge=0, le=1)] = 1.0
+    confidence: Annotated[float, Strict(), Option(ge=0, le=1)] = 1.0
 
 
 class Reference(Part):
