@@ -71,14 +71,15 @@ async def neighbour(session: aiohttp.ClientSession) -> AsyncIterator[Neighbour]:
 
     async def write() -> None:
         for number in range(10**9):
-            operation = {"operation": "create_entity", "data": {"name": f"N{time.time_ns()}_{number}"}}
+            # Always the same element: a project that grows would take memory of its own.
+            operation = {"operation": "update_entity", "data": {"name": "N", "description": f"the {number}th"}}
             began = time.monotonic()
             async with session.patch(f"{ROOT}/neighbour", json=operation) as reply:
                 assert reply.status == 200, await reply.text()
             found.waits.append(time.monotonic() - began)
             await asyncio.sleep(0.01)
 
-    async with session.put(f"{ROOT}/neighbour", json={"name": "neighbour"}) as reply:
+    async with session.put(f"{ROOT}/neighbour", json={"name": "neighbour", "entities": [{"name": "N"}]}) as reply:
         assert reply.status in (200, 201)
     writing = asyncio.create_task(write())
     try:
