@@ -146,7 +146,8 @@ async def compare(url: str, names: list[str], concurrency: int, seconds: float, 
             for name, call in calls.items():
                 gc.collect()
                 before = memory_kib()
-                seen[name].append(await measure(call, concurrency, seconds))
+                # Fairness says nothing before every task has been served often.
+                seen[name].append(await measure(call, concurrency, seconds * max(1.0, concurrency / 128)))
                 grown[name] = max(grown[name], memory_kib() - before)
     for name, each in seen.items():
         show(name, each, seen.get(BASELINE, each), grown[name])
@@ -172,7 +173,7 @@ def memory_kib() -> int:
 def main() -> None:
     """Measure at several concurrencies."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=2.0, help="of each round")
+    parser.add_argument("--seconds", type=float, default=2.0, help="of each round; four times as many at 512")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--at", type=int, nargs="+", default=[1, 16, 128, 512], help="callers at once")
     parser.add_argument("--only", nargs="+", choices=sorted(PEERS), default=list(PEERS))
