@@ -17,7 +17,7 @@ from schemawire.cli.exit_codes import ExitCode
 ROOT = Path(__file__).parents[2]
 SERVER_PACKAGES = ("fastapi", "uvicorn", "sqlalchemy", "alembic", "prometheus_client", "starlette")
 COMMANDS = (
-    "top", "chat",
+    "top", "chat", "upload",
     "logs",
     "demo", "dev", "serve", "analyze", "batch", "stream", "export", "health", "metrics", "explain",
     "project list", "project show", "project history", "project diff", "project restore", "project delete",

@@ -222,3 +222,12 @@ async def test_analysis_follows_its_options_and_explains(call: Caller) -> None:
     literal = {"description": body["description"], "options": {"literal": True}}
     data = (await call("POST", f"{new_project()}/analyze", json=literal)).json()["data"]
     assert all(field["name"] != "id" for row in data["schema"]["entities"] for field in row["fields"])
+
+
+async def test_turns_of_one_conversation_at_once_are_kept_apart(call: Caller) -> None:
+    """Two first sentences at the same moment are both kept or one is told to come again; none fails otherwise."""
+    talk = Talking(call, new_project())
+    replies = await asyncio.gather(*(talk.say(f"show thing{number}") for number in range(6)))
+    assert {reply.status for reply in replies} <= {200, 409}
+    assert any(reply.status == 200 for reply in replies)
+    assert (await talk.say("show everything")).status == 200

@@ -28,6 +28,8 @@ from schemawire.schema.model import DomainSchema
 
 _DEFAULTS = AnalysisOptions()
 _LITERAL = AnalysisOptions.literal()
+_EACH_UNTIL = 40
+"""Parts of a streamed draft that are shown one by one; of a longer one only every so many, as each costs a reading."""
 Partial = Callable[[DomainSchema], None]
 """Gets the draft so far, each time that another part of it is closed."""
 JudgeOf = Callable[[str, dict[str, Any]], Judged[T]]
@@ -228,7 +230,7 @@ class ModelAnalyser:
         if isinstance(offline, Draft):
             stated = replace(_LITERAL, infer=options.infer, max_length=options.max_length)
             rules = await self._offline.analyze(description, options=stated)
-            merged = merge_drafts(without_guesses(rules.schema), literal)
+            merged = await asyncio.to_thread(merge_drafts, without_guesses(rules.schema), literal)
             warnings = [*offline.warnings, *warnings, *merged.warnings]
             if not merged.trust.is_enough:
                 return replace(offline, warnings=tuple(warnings))
@@ -253,13 +255,16 @@ class _Growing:
         self._on_partial = on_partial
         self._closed = ClosedElements()
         self._lists: dict[str, list[object]] = {}
+        self._count = 0
 
     def see(self, piece: str) -> None:
         """Take a piece of the answer in."""
-        before = sum(map(len, self._lists.values()))
+        before = self._count
         for name, element in self._closed.feed(piece):
             self._lists.setdefault(name, []).append(element)
-        if sum(map(len, self._lists.values())) > before:
+            self._count += 1
+        few = self._count <= _EACH_UNTIL or self._count // _EACH_UNTIL > before // _EACH_UNTIL
+        if self._count > before and few:
             schema, _ = read_draft(self._lists, self._description, "draft")
             self._on_partial(schema)
 

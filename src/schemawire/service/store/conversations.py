@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from schemawire.service.store.portions import delete_oldest
+from schemawire.service.store.refusals import DuplicateInFlight
 from schemawire.service.store.tables import conversation_turns, conversations, undone_versions
 
 RETENTION = 90 * 86_400.0
@@ -38,6 +40,9 @@ def add_turn(
         turn: `said`, `kind`, `explanation`, `version` and `principal`.
         talk: the new state.
         now: the time.
+
+    Raises:
+        DuplicateInFlight: another process has just stored a turn of this conversation; nothing of this one is kept.
     """
     _, turns = find_talk(conn, project_id, session_id)
     here = {"project_id": project_id, "session_id": session_id}
@@ -45,9 +50,12 @@ def add_turn(
     if turns:
         mine = (conversations.c.project_id == project_id, conversations.c.session_id == session_id)
         conn.execute(update(conversations).where(*mine).values(**state))
-    else:
-        conn.execute(insert(conversations).values(**here, **state, created_at=now))
-    conn.execute(insert(conversation_turns).values(**here, **turn, number=turns + 1, created_at=now))
+    try:
+        if not turns:
+            conn.execute(insert(conversations).values(**here, **state, created_at=now))
+        conn.execute(insert(conversation_turns).values(**here, **turn, number=turns + 1, created_at=now))
+    except IntegrityError as error:
+        raise DuplicateInFlight("another turn of this conversation was being stored", retry_after=0.1) from error
     return turns + 1
 
 
