@@ -63,9 +63,11 @@ class WorkerProcess:
         return process.wait(20)
 
     def restart(self) -> None:
-        """Kill it and start it again."""
+        """Kill it, start it again, and mostly wait until it works, so that the next kill finds it at work."""
         self.kill()
         self.start()
+        if random.random() < 0.8:
+            self.wait_ready()
 
 
 @dataclass
@@ -91,7 +93,7 @@ async def bombard(service: ServiceProcess, targets: list[Callable[[], None]], *,
         for _ in range(rounds):
             await asyncio.sleep(chance.uniform(0.05, 0.8))
             await asyncio.to_thread(chance.choice(targets))
-        await asyncio.to_thread(service.wait_ready)
+        await asyncio.to_thread(service.wait_ready, 120.0)
         over.set()
     return tally
 

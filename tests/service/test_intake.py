@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from tests.servers.brokers import Brokers
     from tests.service.publishing import Mailbox
 
+pytestmark = pytest.mark.timeout(60)
+"""The first test of each broker waits for its start."""
+
 ROOT = Path(__file__).parents[2]
 ADMIN_KEY = "admin-key-of-these-tests-0123456789"
 READ_KEY = "sw_read-key-of-these-tests-0123456789abcdefghij"

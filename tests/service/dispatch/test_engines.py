@@ -33,6 +33,9 @@ from schemawire.service.store.outbox import note_in_outbox, unannounced
 if TYPE_CHECKING:
     from tests.servers.brokers import Brokers, BrokerServer, NamedServer
 
+pytestmark = pytest.mark.timeout(60)
+"""The first test of each broker waits for its start."""
+
 ROOT = Path(__file__).parents[3]
 ANNOUNCE_ONLY = DispatchOptions(is_working=False)
 
@@ -168,7 +171,7 @@ async def test_what_a_dead_process_did_not_announce_is_announced_by_another(site
         await worker.store.write(submit_and_die)
         await until_finished(worker.store, 1)
         await assert_once(worker.store, 1)
-        while await worker.store.read(partial(unannounced, before=time.time(), limit=10)) != ([], []):
+        while await worker.store.read(partial(unannounced, before=time.time(), limit=10)) != ([], []):  # noqa: ASYNC110
             await asyncio.sleep(0.02)
 
 
