@@ -179,6 +179,27 @@ async def test_a_full_disk_stops_no_service_figures(tmp_path: Path) -> None:
     await store.aclose()
 
 
+async def test_a_source_that_fails_ends_nothing(tmp_path: Path) -> None:
+    """A reading that raises is told once; the next one that does not is kept, in a file and on its way outside."""
+    turns = iter(range(10**6))
+
+    def source() -> list[Sample]:
+        if next(turns) in (1, 2, 3):
+            raise ZeroDivisionError
+        return [Sample("load", (), 1.0)]
+
+    store = LocalStore(tmp_path / "f.db", source, MetricStoreConfig(interval=0.01))
+    shipping = ShippingConfig(interval=0.01)
+    await store.start()
+    async with Shipper("http://127.0.0.1:9", RemoteWrite(), tmp_path / "b.db", source, options=shipping) as shipper:
+        async with asyncio.timeout(10):
+            while next(turns) < 40 or not shipper.statistics().taken:  # noqa: ASYNC110  # timers do it, unasked
+                await asyncio.sleep(0.01)
+    tracks = await store.answer(Question(metric="load"), window=60, step=60)
+    assert tracks
+    await store.aclose()
+
+
 async def test_a_clock_that_jumps_counts_nothing_twice(tmp_path: Path) -> None:
     """Growth adds up whatever the clock does between readings."""
     counter, now = Counter("x", "X."), [1_800_000_000.0]

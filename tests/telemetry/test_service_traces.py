@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from tests.service.caller import Caller
 from tests.telemetry.collector import collecting, values
 
 from schemawire import DomainSchemaHandler
@@ -26,6 +28,8 @@ async def test_a_request_is_a_span_below_the_attempt_that_sent_it(tmp_path: Path
             await handler.health_check()
             with pytest.raises(NotFound):
                 await handler.get_schema("missing")
+            async with Caller(service) as call:
+                shown = await call("GET", "/metrics", headers={"Accept": "application/openmetrics-text"})
             assert service.stop() == 0
         provider.shutdown()
     servers = [span for span in collector.spans if span.kind == Span.SPAN_KIND_SERVER]
@@ -38,6 +42,9 @@ async def test_a_request_is_a_span_below_the_attempt_that_sent_it(tmp_path: Path
     assert attempt.trace_id == server.trace_id
     assert attempt.name == server.name
     assert {resource["service.name"] for resource in collector.resources} == {"engine", "schemawire"}
+    families = parse_openmetrics(shown.body.decode())  # type: ignore[no-untyped-call]  # it has no types
+    exemplars = [each.exemplar.labels for family in families for each in family.samples if each.exemplar]
+    assert {"trace_id": server.trace_id.hex()} in exemplars
 
 
 async def test_figures_of_requests_reach_the_collector_too(tmp_path: Path) -> None:

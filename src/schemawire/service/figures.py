@@ -141,8 +141,11 @@ class Figures:
 
     async def _look_forever(self) -> None:
         while True:
-            await self._look()
-            self.objectives()
+            try:
+                await self._look()
+                self.objectives()
+            except Exception:  # whatever it is, the next look may find better
+                log.exception("figures could not be looked at")
             await asyncio.sleep(LOOK_INTERVAL)
 
     async def _look(self) -> None:

@@ -5,6 +5,7 @@ Knows nothing of what is measured: it is given a function that reads all figures
 
 import asyncio
 import fcntl
+import logging
 import math
 import os
 import time
@@ -21,6 +22,8 @@ from schemawire.telemetry.readings import Deltas, condensed
 from schemawire.telemetry.rollups import TIERS, Tier
 from schemawire.telemetry.series import Question, Track
 from schemawire.telemetry.shipping import ShippingStatistics
+
+_log = logging.getLogger("schemawire.telemetry")
 
 Source = Callable[[], Iterable[Sample]]
 
@@ -119,6 +122,7 @@ class LocalStore:
         self._history = History(path, bounds, clock=clock)
         self._task: asyncio.Task[None] | None = None
         self._lock = -1
+        self._has_failed = False
 
     async def start(self) -> None:
         """Open the file and begin to read; see `MetricStore.start`."""
@@ -136,7 +140,12 @@ class LocalStore:
     async def _read_forever(self) -> None:
         while True:
             await asyncio.sleep(self._interval)
-            self.read()
+            try:
+                self.read()
+            except Exception:  # a source that fails must not end the history of all the others
+                if not self._has_failed:
+                    _log.exception("figures could not be read")
+                self._has_failed = True
 
     def read(self) -> None:
         """Take one reading; never waits."""

@@ -126,6 +126,8 @@ class Shipper:
                 await step()
             except SchemawireError as error:
                 self._problem = error.code
+            except Exception as error:  # a source that fails must not keep what is there from being delivered
+                self._problem = type(error).__name__
 
     def _open(self) -> Spool:
         if self._spool is None:
