@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from tests.transport.servers import RawServer, head, http
+from tests.transport.servers import RawServer, answering, head, http
 
 from schemawire.errors import AttemptTimeout, ConnectionLost
 from schemawire.transport import Request
@@ -181,3 +181,16 @@ async def test_idle_connections_are_closed_when_their_time_is_over() -> None:
         await asyncio.sleep(0.3)
         assert wire.statistics().open_connections == 0
     await wire.aclose()
+
+
+async def test_connections_of_the_session_serve_exchanges_and_the_other_way_round() -> None:
+    """A request that takes the long way (no path, a large body) leaves a connection that the next one can use."""
+    async with RawServer(answering(http(200, b"hello"))) as server:
+        wire = AiohttpWire()
+        for url, body in (("", None), ("/", None), ("/", b"x" * 100_000), ("/", None), ("", None)):
+            request = Request(method="POST", url=server.url + url, body=body, whole=True)
+            response = await wire.send(request, connect_timeout=5, read_timeout=5)
+            assert b"".join([chunk async for chunk in response.chunks()]) == b"hello"
+            await response.aclose()
+        assert server.connections <= 2
+        await wire.aclose()

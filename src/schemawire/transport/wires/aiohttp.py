@@ -6,6 +6,7 @@ Only this file and those named after it import aiohttp.
 import asyncio
 import math
 from collections.abc import AsyncGenerator
+from functools import partial
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -19,6 +20,7 @@ from schemawire.transport.options import PoolConfig, ProxyConfig, TlsConfig
 from schemawire.transport.wire import WireResponse, WireStatistics
 from schemawire.transport.wires.aiohttp_errors import TRANSLATED, translated
 from schemawire.transport.wires.aiohttp_exchange import Exchange, Origin
+from schemawire.transport.wires.aiohttp_line import Line
 from schemawire.transport.wires.silence import SilenceWatch
 
 UNIX_SCHEME = "http+unix"
@@ -158,8 +160,12 @@ class AiohttpWire:
         return session
 
     def _new_session(self, socket_path: str) -> aiohttp.ClientSession:
+        connector = self._connector(socket_path)
+        # Whoever uses a connection first, the session or an exchange of ours, the other may take it over.
+        make: Any = partial(Line, loop=asyncio.get_running_loop())
+        connector._factory = make
         session = aiohttp.ClientSession(
-            connector=self._connector(socket_path),
+            connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers=("Content-Type",),
             trust_env=False,

@@ -7,7 +7,6 @@ of which a plain request needs. Connections, name resolution, TLS and the parser
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from functools import partial
-from typing import Any
 
 import aiohttp
 from aiohttp.connector import Connection
@@ -44,8 +43,6 @@ class Origin:
         self.connector = connector
         # The connector's own store of idle connections takes as long as reading a short reply.
         self.idle = None if connector.force_close else IdleLines(keepalive, loop)
-        make: Any = partial(Line, loop=loop)
-        connector._factory = make
         # The connector reads the key, the address and the TLS options of a request, all of which are the origin's.
         self._template = aiohttp.ClientRequest("GET", address, loop=loop)
         lines = {name.lower(): f"{name}: {value}\r\n" for name, value in self._template.headers.items()}
