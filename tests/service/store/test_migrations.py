@@ -136,3 +136,26 @@ async def test_processes_that_start_at_once_migrate_once(new_empty_store: Callab
         assert await stores[0].read(current_revision) == HEAD
     finally:
         await asyncio.gather(*(store.close() for store in stores))
+
+
+@pytest.mark.parametrize("engine", ["postgres"], indirect=True)
+async def test_a_long_migration_has_no_time_limit(
+    new_empty_store: Callable[[], Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The limit of a statement is for requests; a step may take longer, and whoever waits for it waits on."""
+    from schemawire.service.store import postgres
+
+    def slow(conn: Connection, *, now: float) -> str:
+        conn.execute(text("SELECT pg_sleep(0.6)"))
+        return migrate(conn, now=now)
+
+    monkeypatch.setattr(postgres, "migrate", slow)
+    stores = [new_empty_store() for _ in range(2)]
+    for store in stores:
+        assert isinstance(store, postgres.PostgresStore)
+        store._options = postgres.PostgresOptions(statement_timeout=0.2)
+    try:
+        await asyncio.gather(*(store.start() for store in stores))
+        assert len({store.store_id for store in stores}) == 1
+    finally:
+        await asyncio.gather(*(store.close() for store in stores))

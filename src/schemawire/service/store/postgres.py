@@ -151,16 +151,24 @@ class PostgresStore:
             async with engine.connect() as conn:
                 known: str | None = await conn.run_sync(is_up_to_date)
                 await conn.rollback()
-                if known is None:
-                    known = await conn.run_sync(_migrate_alone, now=now)
-                    await conn.commit()
-                return known
+            return known or await self._migrate(now)
         except StoreError:
             raise
         except Exception as error:
             raise faults.unavailable(error, f"the database at {self.address} cannot be used") from error
 
-    def _engine(self, *, is_reading: bool, size: int) -> AsyncEngine:
+    async def _migrate(self, now: float) -> str:
+        """Take the steps that are missing, without time limits: an index on a large table takes its time."""
+        engine = self._engine(is_reading=False, size=1, is_patient=True)
+        try:
+            async with engine.connect() as conn:
+                store_id = await conn.run_sync(_migrate_alone, now=now)
+                await conn.commit()
+                return store_id
+        finally:
+            await engine.dispose()
+
+    def _engine(self, *, is_reading: bool, size: int, is_patient: bool = False) -> AsyncEngine:
         snapshot = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
         return create_async_engine(
             self._url,
@@ -168,13 +176,14 @@ class PostgresStore:
             max_overflow=0,
             pool_recycle=RECYCLE,
             hide_parameters=True,  # they are what users wrote, and errors end in logs
-            connect_args=self._connect_arguments(),
+            connect_args=self._connect_arguments(is_patient=is_patient),
             execution_options=snapshot if is_reading else {"isolation_level": "READ COMMITTED"},
         )
 
-    def _connect_arguments(self) -> dict[str, Any]:
+    def _connect_arguments(self, *, is_patient: bool) -> dict[str, Any]:
         timeout = self._options.statement_timeout
-        arguments: dict[str, Any] = {"timeout": CONNECT_TIMEOUT, "command_timeout": timeout + 5.0}
+        limit = None if is_patient else timeout + 5.0
+        arguments: dict[str, Any] = {"timeout": CONNECT_TIMEOUT, "command_timeout": limit}
         if self._is_pooled:  # statements prepared on one server connection are unknown on the next
             unnamed = {"statement_cache_size": 0, "prepared_statement_cache_size": 0}
             return {**arguments, **unnamed, "prepared_statement_name_func": lambda: f"s{uuid4().hex}"}
@@ -183,7 +192,9 @@ class PostgresStore:
             "lock_timeout": timeout / 2,
             "idle_in_transaction_session_timeout": 2 * timeout,
         }
-        settings = {name: str(max(1, round(value * 1_000))) for name, value in milliseconds.items()}
+        settings = {
+            name: "0" if is_patient else str(max(1, round(value * 1_000))) for name, value in milliseconds.items()
+        }
         return {**arguments, "server_settings": {**settings, "application_name": "schemawire"}}
 
     async def close(self) -> None:
