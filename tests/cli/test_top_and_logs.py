@@ -79,6 +79,14 @@ def test_one_look_shows_the_service(run: CommandLine) -> None:
         assert words in done.stdout, words
 
 
+def test_a_program_that_does_not_answer_is_named(run: CommandLine) -> None:
+    """The view of the service stays; in place of the program stands why it cannot be seen."""
+    done = run("top", "--once", "--client", "http://127.0.0.1:9/metrics")
+    assert done.returncode == 0, done.stderr
+    assert "http://127.0.0.1:9/metrics does not answer: connect_failed" in done.stdout
+    assert "availability" in done.stdout
+
+
 def test_json_is_one_document_per_look(run: CommandLine) -> None:
     """For machines the view is what the service said, history included."""
     done = run("top", "--json", "--once")

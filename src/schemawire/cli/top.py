@@ -13,6 +13,7 @@ from schemawire.cli.connection import connected
 from schemawire.cli.invocation import Invocation, command
 from schemawire.cli.top_client import ClientView, own_view, scraped_view
 from schemawire.cli.top_picture import Frame, picture
+from schemawire.cli.visible import visible
 from schemawire.errors import SchemawireError
 
 WINDOW = 300
@@ -77,6 +78,11 @@ async def _client_view(url: str | None, found: Mapping[str, Any]) -> ClientView:
 
     base, slash, path = url.partition("://")
     host, _, rest = path.partition("/")
-    async with Client(f"{base}{slash}{host}", name="top") as scraper:
-        response = await scraper.request("GET", f"/{rest}", deadline=5.0)
-    return scraped_view(response.text() if response.is_success else "")
+    try:
+        async with Client(f"{base}{slash}{host}", name="top") as scraper:
+            response = await scraper.request("GET", f"/{rest}", deadline=5.0)
+    except SchemawireError as error:
+        return ClientView(whose=f"{visible(url)} does not answer: {error.code}")
+    if not response.is_success:
+        return ClientView(whose=f"{visible(url)} answers {response.status}")
+    return scraped_view(response.text())
