@@ -16,7 +16,8 @@ ACCURACIES = ("cardinality", "type")
 Model = Mapping[str, set[object]]
 FAMILIES = {
     "bigint": "integer", "money": "decimal", "float": "decimal", "double": "decimal", "text": "string",
-    "enum": "string", "email": "string", "url": "string", "phone": "string", "uuid": "string", "binary": "string", "int": "integer",
+    "enum": "string", "email": "string", "url": "string", "phone": "string", "uuid": "string", "binary": "string",
+    "int": "integer",
     "bool": "boolean", "list": "string", "json": "string",
 }  # fmt: skip
 """Types that a reference does not tell apart."""

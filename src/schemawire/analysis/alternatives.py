@@ -7,7 +7,6 @@ closed". Knows trees; knows no schema.
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 
 from schemawire.analysis.attributes import is_known_field
 from schemawire.analysis.facts import ConstraintFact, EntityName, Fact, KindFact, MentionFact, Source
@@ -217,12 +216,12 @@ def shared_heads(mentions: Sequence[MentionFact]) -> dict[EntityName, tuple[Enti
     kind: "order line".
     """
     told = Counter(mention.words for mention in mentions)
+    compounds = [mention for mention in mentions if len(mention.words) == _COMPOUND and mention.words[1:] in told]
     found: dict[EntityName, tuple[EntityName, Source]] = {}
-    for first, second in combinations([mention for mention in mentions if len(mention.words) == _COMPOUND], 2):
-        head = first.words[1:]
-        near = second.source.start - first.source.end < _NEAR
-        if near and head == second.words[1:] and head in told and first.words != second.words:
+    for index, first in enumerate(compounds):
+        for second in compounds[index + 1 : index + 1 + _MAX_ITEMS]:
             pair = {first.words: first, second.words: second}
-            if all(told[name[:1]] < _MENTIONED for name in pair):
-                found |= {name: (head, mention.source) for name, mention in pair.items()}
+            near = second.source.start - first.source.end < _NEAR and first.words[1:] == second.words[1:]
+            if near and len(pair) > 1 and all(told[name[:1]] < _MENTIONED for name in pair):
+                found |= {name: (name[1:], mention.source) for name, mention in pair.items()}
     return found

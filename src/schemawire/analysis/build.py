@@ -178,8 +178,21 @@ def _rules(draft: SchemaDraft, text: str) -> list[dict[str, Any]]:
         while name in rules:
             name += "Again"
         said = text[fact.source.start : fact.source.end][:_MAX_EVIDENCE_LENGTH]
-        rules[name] = {"name": name, "kind": fact.nature, "message": said, "evidence": _evidence([fact.source], text)}
+        evidence = _evidence([fact.source], text)
+        rules[name] = {"name": name, **_demand(fact, draft), "message": said, "evidence": evidence}
     return list(rules.values())
+
+
+def _demand(fact: RuleFact, draft: SchemaDraft) -> dict[str, Any]:
+    """Return the kind of a rule, with its expression where both fields that it compares are there."""
+    if fact.nature != "check":
+        return {"kind": fact.nature}
+    first, second = draft.field_key(fact.first), draft.field_key(fact.second)
+    about = sorted(draft.entities.values(), key=lambda entity: entity.words != fact.about)
+    owner = next((entity for entity in about if first in entity.fields and second in entity.fields), None)
+    if owner is None:
+        return {"kind": "text"}
+    return {"kind": "check", "entity": owner.name, "expression": f"{first} {fact.sign} {second}"}
 
 
 def _roles(link: LinkDraft) -> dict[str, str]:

@@ -142,17 +142,23 @@ class PathFact:
     """The verb that joins them says nothing about the data of the domain."""
 
 
-RuleNature = Literal["text", "authorization"]
+RuleNature = Literal["text", "authorization", "check"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleFact:
-    """A sentence that forbids or reserves something; `about` is its subject, empty if that is no thing."""
+    """A sentence that forbids, reserves or compares something; `about` is its subject, empty if that is no thing.
+
+    Of a comparison `first` and `second` are the two fields' words and `sign` an operator of the rule language.
+    """
 
     name: tuple[str, ...]
     about: tuple[str, ...]
     nature: RuleNature
     source: Source
+    first: tuple[str, ...] = ()
+    sign: str = ""
+    second: tuple[str, ...] = ()
 
 
 Statement = EntityFact | PropertyFact | RelationFact | KindFact | ConstraintFact | NameFact | RuleFact

@@ -132,10 +132,13 @@ def _kinds(
         return
     for child in children:
         name = context.resolve(child)
-        if name is not None and name != parent:
+        above = parent
+        if child.determiner == "some":
+            name, above = parent, name  # "some guides are translators": those are a kind of guides
+        if name is not None and above is not None and name != above:
             source = Source(min(clause.start, child.start), max(clause.end, child.end), "kind-of", confidence)
             yield EntityFact(words=name, source=source, strength="declared")
-            yield KindFact(child=name, parent=parent, source=source)
+            yield KindFact(child=name, parent=above, source=source)
 
 
 def _read_part(clause: Clause, whole: Phrase, context: Context) -> Iterator[Fact]:

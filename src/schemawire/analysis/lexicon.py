@@ -75,6 +75,8 @@ class Grammar:
     quantifiers: Mapping[tuple[str, ...], tuple[int, int]]
     longest_quantifier: int
     numbers: Mapping[str, int]
+    comparisons: Mapping[tuple[str, ...], str]
+    """Words that compare two fields, and the operator of the rule language."""
     request_verbs: frozenset[str]
     openers: frozenset[str]
     containers: frozenset[str]
@@ -131,6 +133,7 @@ def _read_grammar(table: dict[str, Any]) -> Grammar:
         quantifiers=cast("dict[tuple[str, ...], tuple[int, int]]", quantifiers),
         longest_quantifier=max(map(len, quantifiers)),
         numbers=table["numbers"],
+        comparisons={tuple(words.split()): sign for words, sign in table["comparisons"].items()},
         request_verbs=frozenset(requests["verbs"]),
         openers=frozenset(requests["openers"]),
         containers=frozenset(requests["containers"]),

@@ -47,9 +47,16 @@ class PhraseReader:
 
     lexicon: Lexicon
     brackets: Brackets = field(default_factory=dict)
+    _known: dict[int, Phrase] = field(default_factory=dict, repr=False)
+    """The phrases read so far, by the index of their head."""
 
     def read(self, node: Node) -> Phrase:
         """Return the phrase whose head is a noun."""
+        if node.index not in self._known:
+            self._known[node.index] = self._read(node)
+        return self._known[node.index]
+
+    def _read(self, node: Node) -> Phrase:
         left = _left_edge(node)
         naming = [part for part in left if part.dep in _NAMING and not self._is_empty(part)]
         own = [part.token.start for part in left if part.dep != "poss"]

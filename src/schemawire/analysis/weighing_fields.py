@@ -81,7 +81,9 @@ def likely_fields(facts: Sequence[Fact], draft: SchemaDraft) -> list[Fact]:
         return list(facts)
     weights = draft.lexicon.weights["field"]
     dropped = {
-        owned for owned, features in field_features(facts, draft).items() if likelihood(features, weights) < _LIKELY
+        owned
+        for owned, features in field_features(facts, draft).items()
+        if not features["hint"] and likelihood(features, weights) < _LIKELY
     }
     return [
         fact
