@@ -35,6 +35,11 @@ _PATIENCE = {Priority.INTERACTIVE: 1.0, Priority.BATCH: 0.5, Priority.BACKGROUND
 """The part of the longest wait that a priority waits."""
 
 
+_LATENESS = {Priority.INTERACTIVE: 4.0, Priority.BATCH: 2.0, Priority.BACKGROUND: 1.0}
+"""How late the event loop may be, in longest waits, for a priority still to be let in: on a machine that is busy with
+other things it is late now and then."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdmissionStatistics:
     """How many requests are at work and wait, and how many were let in and refused since the start."""
@@ -161,7 +166,7 @@ class Gate:
         """
         if not self._concurrency:
             return
-        if self._lag > self._queue_delay * _PATIENCE[priority] and self._active:
+        if self._lag > self._queue_delay * _LATENESS[priority] and self._active:
             raise self._refusal(priority)
         if self._active < self._limits[priority] and not self._has_waiting(priority):
             self._take()
