@@ -78,6 +78,8 @@ async def test_the_environment_names_the_model(tmp_path: Path, monkeypatch: pyte
         async with schemawire.embedded(tmp_path / "schemas.db") as handler:
             result = await handler.analyze_and_send_domain(TEXT, "shop")
             assert {e["analyser"] for e in result.data["entities"][1]["evidence"]} == {"patterns", "model"}
+            assert result.usage is not None
+            assert result.usage.output_tokens == 50
             status = await handler.submit("shop2", description=TEXT)
             assert (await handler.wait_for_operation(status.operation_id)).state == "succeeded"
             assert len(model.requests) == 2

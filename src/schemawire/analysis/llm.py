@@ -58,6 +58,8 @@ _QUIRKS: tuple[tuple[Quirk, re.Pattern[str]], ...] = (
     ("no_temperature", re.compile("temperature")),
     ("no_usage_in_stream", re.compile("stream_options|include_usage")),
 )
+_LONGEST_WAIT = 5.0
+"""Seconds of a Retry-After that are waited for; with a longer one the next model, or the offline draft, is sooner."""
 _SECRETS = re.compile(r"\b(?:sk|key|pk)-[A-Za-z0-9_*.-]{6,}")
 
 
@@ -104,7 +106,7 @@ class LlmClient:
             provider.address,
             timeout=TimeoutConfig(connect=min(10.0, options.silence), read=options.silence, total=options.deadline),
             pool=PoolConfig(max_connections=8, max_queue=100),
-            retry=RetryConfig(max_retries=options.max_retries),
+            retry=RetryConfig(max_retries=options.max_retries, max_hint=min(_LONGEST_WAIT, options.deadline)),
             headers=self._format.headers(provider),
             wire=wire,
             listener=listener,

@@ -173,7 +173,7 @@ class DomainSchemaHandler(Reading, Writing, Submitting, Refining):
                 stored = document
                 if reply.digest != schema_digest(draft.schema):
                     stored = (await self.get_schema(project_id, version=reply.version)).document
-            return replace(result_of(exchange, reply, project_id, stored), warnings=draft.warnings)
+            return replace(result_of(exchange, reply, project_id, stored), warnings=draft.warnings, usage=draft.usage)
 
         return await self._told("POST", paths.BATCH, body, project_id, send)
 

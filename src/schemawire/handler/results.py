@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, overload
 
+from schemawire.analysis import Usage
 from schemawire.protocol.messages import Dependency, OperationResult
 
 
@@ -23,6 +24,8 @@ class DomainResult:
     attempts: int = 1
     """How many requests it took."""
     warnings: tuple[str, ...] = ()
+    usage: Usage | None = None
+    """What a language model took, where one was asked for the draft."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -182,6 +182,16 @@ async def test_one_deadline_covers_all_rounds() -> None:
     assert "deadline_exceeded" in draft.warnings[-1]
 
 
+async def test_a_long_wish_for_patience_is_not_waited_for() -> None:
+    """A model that wants half a minute is left for the next one at once."""
+    busy = LlmReply(status=429, text="slow down", headers={"Retry-After": "30"})
+    async with ScriptedLlm(busy) as first, ScriptedLlm(DRAFT) as second:
+        models = (provider_of(first), provider_of(second))
+        async with asking(*models, max_retries=2, deadline=60.0) as analyser:
+            assert (await analyser.analyze(TEXT)).tier == "model"
+    assert len(first.requests) == 1
+
+
 async def test_a_retry_hides_one_failure() -> None:
     """A question that failed on its way is sent again, since asking twice changes nothing."""
     down = LlmReply(status=503, text="restarting")
