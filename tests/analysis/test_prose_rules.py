@@ -59,7 +59,8 @@ def test_lists_of_states_become_enums(text: str, name: str, values: tuple[str, .
         ("The name, nationality and position of a sailor are relevant. Sailors steer ships.", "Sailor",
          {"name", "nationality", "position"}),
         ("A barrel belongs to a cooper, of whom the name and the address are known.", "Cooper", {"name", "address"}),
-        ("When creating a barrel, the clerk specifies a title and a price. Clerks sell barrels.", "Barrel", {"title", "price"}),
+        ("When creating a barrel, the clerk specifies a title and a price. Clerks sell barrels.", "Barrel",
+         {"title", "price"}),
         ("A regatta is won by a crew. The date and the number of spectators are recorded.", "Regatta",
          {"date", "number_of_spectators"}),
         ("A tour has a maximum number of participants and a list of stops. A tour has a date.", "Tour",
@@ -72,7 +73,7 @@ def test_fields_are_found_across_a_sentence(text: str, entity: str, fields: set[
 
 
 def test_what_several_kinds_share_belongs_to_their_parent() -> None:
-    """ "Cooks and waiters are employees and have a number" tells of all employees."""
+    """Who are employees and have a number: all employees have it."""
     text = "Cooks and waiters are employees and have a staff number and a name."
     assert "staff_number" in fields_of(text, "Employee")
     assert "staff_number" not in fields_of(text, "Cook")

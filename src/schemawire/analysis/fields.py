@@ -35,7 +35,8 @@ def _counting(fact: PropertyFact, draft: SchemaDraft) -> PropertyFact:
     """Return a number of things that are entities as those things: "a cinema has a number of halls"."""
     words = entity_words(fact.phrase.words[2:])
     counted = fact.phrase.words[:2] == ("number", "of") and words in draft.entities
-    if not counted or words[-1] in draft.lexicon.nouns.people or not fact.source.rule.startswith("parser:"):
+    people = draft.lexicon.nouns.people | draft.lexicon.senses["persons"]
+    if not counted or words[-1] in people or not fact.source.rule.startswith("parser:"):
         return fact
     return replace(fact, phrase=replace(fact.phrase, words=words, hint="", quantity=MANY))
 
