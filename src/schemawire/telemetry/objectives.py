@@ -94,14 +94,12 @@ class BurnMeter:
     def add_fine(self, at: float, total: int, bad: int) -> None:
         """Count events for the windows up to six hours alone, as they come back from a store."""
         _count(self._fine, at, _FINE, total, bad)
-        if len(self._fine) > _FINE_KEPT // _FINE + 1:
-            _forget(self._fine, at - _FINE_KEPT, at + _FINE)
+        _forget(self._fine, at - _FINE_KEPT, at + _FINE, most=_FINE_KEPT // _FINE + 1)
 
     def add_coarse(self, at: float, total: int, bad: int) -> None:
         """Count events for the longer windows alone."""
         _count(self._coarse, at, _COARSE, total, bad)
-        if len(self._coarse) > _COARSE_KEPT // _COARSE + 1:
-            _forget(self._coarse, at - _COARSE_KEPT, at + _COARSE)
+        _forget(self._coarse, at - _COARSE_KEPT, at + _COARSE, most=_COARSE_KEPT // _COARSE + 1)
 
     def state(self, now: float) -> ObjectiveState:
         """Return how the objective stands."""
@@ -130,8 +128,13 @@ def _count(slots: dict[int, list[int]], at: float, length: int, total: int, bad:
     counts[1] += min(bad, total)
 
 
-def _forget(slots: dict[int, list[int]], before: float, after: float) -> None:
+def _forget(slots: dict[int, list[int]], before: float, after: float, *, most: int) -> None:
+    # Slots come in the order of time, so the first is the oldest, unless the clock has jumped.
+    while len(slots) > most and next(iter(slots)) < before:
+        del slots[next(iter(slots))]
+    if len(slots) <= most:
+        return
     for start in [start for start in slots if not before <= start <= after]:
         del slots[start]
-    while len(slots) > _FINE_KEPT // _FINE + 1:
+    while len(slots) > most:
         del slots[min(slots)]
