@@ -152,6 +152,13 @@ def test_camel_case_and_bare_schemas_keep_their_habits() -> None:
     ]
 
 
+def test_blanks_in_names_do_not_matter() -> None:
+    """A name is the same with and without blanks, numbers too."""
+    schema = parse_schema({"name": "s", "entities": [{"name": "Thing5", "fields": [{"name": "f3", "type": "string"}]}]})
+    assert read("rename f3 of thing 5 to line one", schema).explanation == "Rename Thing5.f3 to line_one."
+    assert read("remove thing5", schema).operations
+
+
 def test_an_empty_schema_can_be_talked_into_being() -> None:
     """A conversation may begin with nothing at all."""
     empty = DomainSchema(name="new")

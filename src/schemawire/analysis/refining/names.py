@@ -56,8 +56,8 @@ def folded(phrase: str) -> str:
 def _longer(field: Field, wanted: str) -> tuple[str, ...]:
     """Return what a field may be called whose name is cut short: the author of an author id, paid of is paid."""
     if field.references is not None:
-        return (f"{wanted} id",)
-    return (f"is {wanted}", f"has {wanted}") if field.type == "boolean" else ()
+        return (f"{wanted}id",)
+    return (f"is{wanted}", f"has{wanted}") if field.type == "boolean" else ()
 
 
 def article(word: str) -> str:
@@ -69,6 +69,11 @@ def article(word: str) -> str:
     return f"{'an' if word[:1].lower() in 'aeiou' else 'a'} {word}"
 
 
+def matched(phrase: str) -> str:
+    """Return what tells whether two names are the same: as `folded`, but "thing 5" is Thing5."""
+    return folded(phrase).replace(" ", "")
+
+
 class Names:
     """The names of one schema."""
 
@@ -77,8 +82,8 @@ class Names:
 
     def entity(self, phrase: str) -> Entity | None:
         """Return the entity that a phrase names, or `None`."""
-        wanted = folded(bare(phrase))
-        named = next((entity for entity in self.schema.entities if folded(entity.name) == wanted), None)
+        wanted = matched(bare(phrase))
+        named = next((entity for entity in self.schema.entities if matched(entity.name) == wanted), None)
         return named or self._in_role(wanted)
 
     def _in_role(self, wanted: str) -> Entity | None:
@@ -87,7 +92,7 @@ class Names:
             end
             for link in self.schema.relationships
             for end, role in ((link.source, link.source_role), (link.target, link.target_role))
-            if role and folded(role) == wanted
+            if role and matched(role) == wanted
         }
         return self.schema_entity(ends.pop()) if len(ends) == 1 else None
 
@@ -117,25 +122,25 @@ class Names:
         return [entity for entity in self.schema.entities if f" {folded(entity.name)} " in said]
 
     def _whole(self, phrase: str) -> Iterator[Target]:
-        wanted = folded(phrase)
+        wanted = matched(phrase)
         for element in self.schema.elements():
-            if folded(element.name) == wanted:
+            if matched(element.name) == wanted:
                 yield Target(kind=kind_of(element), name=element.name)
-        named_entity = any(folded(entity.name) == wanted for entity in self.schema.entities)
+        named_entity = any(matched(entity.name) == wanted for entity in self.schema.entities)
         for target in self._fields(phrase, self.schema.entities):
-            if not named_entity or folded(target.name) == wanted:
+            if not named_entity or matched(target.name) == wanted:
                 yield target
 
     def _fields(self, phrase: str, owners: Iterable[Entity | None]) -> list[Target]:
-        wanted = folded(phrase)
+        wanted = matched(phrase)
         exact: list[Target] = []
         referring: list[Target] = []
         for owner in owners:
             for field in owner.fields if owner else ():
                 target = Target(kind="field", name=field.name, entity=owner.name if owner else None)
-                if folded(field.name) == wanted:
+                if matched(field.name) == wanted:
                     exact.append(target)
-                elif folded(field.name) in _longer(field, wanted):
+                elif matched(field.name) in _longer(field, wanted):
                     referring.append(target)
         return exact or referring
 
