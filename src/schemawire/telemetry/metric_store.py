@@ -4,7 +4,6 @@ Knows nothing of what is measured: it is given a function that reads all figures
 """
 
 import asyncio
-import fcntl
 import logging
 import math
 import os
@@ -183,6 +182,8 @@ class LocalStore:
 
 def _locked(path: Path) -> int:
     """Return a descriptor that holds the file for this process, however it ends."""
+    import fcntl  # not on Windows, where a client's metrics must work all the same
+
     lock = -1
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,5 @@
 """Numbers for processes that share a name on one machine, so that each has files and labels of its own."""
 
-import fcntl
 import os
 from pathlib import Path
 
@@ -32,6 +31,8 @@ def take_slot(base: Path) -> Slot:
     Raises:
         Failed: no file can be made there, or every number is taken.
     """
+    import fcntl  # not on Windows, where a client's metrics must work all the same
+
     try:
         base.parent.mkdir(parents=True, exist_ok=True)
         for number in range(MOST):
