@@ -33,7 +33,7 @@ _EACH_UNTIL = 40
 Partial = Callable[[DomainSchema], None]
 """Gets the draft so far, each time that another part of it is closed."""
 JudgeOf = Callable[[str, dict[str, Any]], Judged[T]]
-"""Says what an answer amounts to, given the model's label."""
+"""Says what an answer amounts to, given the model's name, which evidence names too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +107,7 @@ class Models:
         spent = Usage()
         for client in self.clients:
             ask = partial(client.ask, until=until, on_text=on_text)
-            talk = Conversation(ask, partial(judge, client.provider.label), self.options.max_rounds)
+            talk = Conversation(ask, partial(judge, client.provider.model), self.options.max_rounds)
             try:
                 outcome = await talk.run(question)
             except SchemawireError as error:

@@ -28,6 +28,7 @@ async def test_a_draft_is_merged_and_completed(kind: ProviderKind, streams: bool
     assert [entity.name for entity in draft.schema.entities] == ["Customer", "Order"]
     assert {"id", "customer_id", "status"} <= {field.name for field in draft.schema.entities[1].fields}
     assert {e.analyser for e in draft.evidence["Order.status"]} == {"patterns", "model"}
+    assert {e.rule for e in draft.evidence["Order.status"] if e.analyser == "model"} == {"scripted"}
     assert not [issue for issue in check(draft.schema) if issue.severity == "error"]
     assert grown == ([1, 2, 2] if streams else [])
     assert model.requests[0].headers["Authorization" if kind == "openai" else "x-api-key"].endswith(KEY)
@@ -155,7 +156,9 @@ async def test_servers_with_quirks_are_asked_otherwise() -> None:
     assert model.requests[-1].mode == "json_schema"
 
 
-@pytest.mark.parametrize("text", ["```json\n{}\n```", "Here it is:\n{}\nDo you like it?", "<think>{{hm}}</think>{}"])
+@pytest.mark.parametrize(
+    "text", ["```json\n{}\n```", "Here it is:\n{}\nDo you like it?", "<think>{{hm}}</think>{}", '{"schema": {}}']
+)
 async def test_json_is_found_in_chatter(text: str) -> None:
     """Code fences and words around the object do not matter."""
     said = text.replace("{}", json.dumps(DRAFT))

@@ -52,6 +52,7 @@ def read_draft(answer: Mapping[str, Any], text: str, model: str) -> tuple[Domain
         text: the description; evidence is located in it.
         model: what evidence names as its rule.
     """
+    answer = _unwrapped(answer)
     quotes = Quotes(text, model)
     reading = Reading({"formatVersion": "1", "name": _schema_name(answer), "enums": [], "rules": []})
     entities = list(_entities(answer, reading, quotes))
@@ -62,6 +63,12 @@ def read_draft(answer: Mapping[str, Any], text: str, model: str) -> tuple[Domain
     reading.document["rules"] = list(_rules(answer, quotes))
     schema, more = salvage(reading.document)
     return schema, [*reading.issues, *more]
+
+
+def _unwrapped(answer: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the object that an answer wraps in another one: `{"schema": {"entities": …}}`."""
+    inner = [value for value in answer.values() if isinstance(value, dict) and "entities" in value]
+    return inner[0] if "entities" not in answer and len(inner) == 1 else answer
 
 
 def _schema_name(answer: Mapping[str, Any]) -> str:
