@@ -5,8 +5,8 @@ Knows nothing of how the rows come about.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -33,6 +33,8 @@ T = TypeVar("T")
 
 MAX_AT_ONCE = 4
 """Large writes that one process works on at the same time."""
+WAIT = 10.0
+"""Seconds that a further one waits for its turn."""
 MAX_JUDGED_WHOLE = 20_000
 """Elements up to which a project's compatibility mode is applied to a large write: that takes both schemas whole."""
 PATIENCE = 25
@@ -62,7 +64,7 @@ async def staging_area(backend: Backend, project_id: str) -> AsyncIterator[str]:
     Raises:
         RequestRefused: too many large writes are under way.
     """
-    with _one_of_few(backend):
+    async with _one_of_few(backend):
         opening = partial(staging.open_staging, project_id=project_id, now=time.time())
         rows_key = await patiently(backend.store, opening)
         try:
@@ -142,10 +144,14 @@ async def _give_back(store: Store, rows_key: str) -> None:
             await asyncio.shield(store.write(partial(staging.abandon_staging, rows_key=rows_key)))
 
 
-@contextmanager
-def _one_of_few(backend: Backend) -> Iterator[None]:
-    if backend.large_writes >= MAX_AT_ONCE:
-        raise RequestRefused("overloaded", "Too many large writes are under way.", retry_after=2.0)
+@asynccontextmanager
+async def _one_of_few(backend: Backend) -> AsyncIterator[None]:
+    """Take a place, waiting a while for one; looking again and again is no burden, for only large writes do."""
+    until = time.monotonic() + WAIT
+    while backend.large_writes >= MAX_AT_ONCE:
+        if time.monotonic() > until:
+            raise RequestRefused("overloaded", "Too many large writes are under way.", retry_after=2.0)
+        await asyncio.sleep(_PAUSE / 4)
     backend.large_writes += 1
     try:
         yield
