@@ -1,7 +1,7 @@
 """SIGKILL of services and workers at random moments under load: nothing acknowledged is missing or doubled."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -49,7 +49,7 @@ def on_postgres(folder: Path, url: str) -> Iterator[tuple[ServiceProcess, list[W
 async def run_on_postgres(folder: Path, url: str, *, rounds: int) -> str:
     started = time.monotonic()
     with on_postgres(folder, url) as (service, workers):
-        targets = [partial(restart, service), *(worker.restart for worker in workers)]
+        targets: list[Callable[[], None]] = [partial(restart, service), *(worker.restart for worker in workers)]
         tally = await bombard(service, targets, rounds=rounds, seed=rounds)
         async with Caller(service) as call:
             count = await reckon(call, tally)

@@ -185,7 +185,6 @@ class BrokerQueue:
             if outcome is not None:
                 raise outcome
 
-
     async def _send(self, link: BrokerLink, operation_id: str, cause: Mapping[str, str]) -> None:
         if not cause:
             await link.publish(self._queue, _letter(operation_id))
