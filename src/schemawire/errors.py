@@ -172,6 +172,12 @@ class ConnectionLost(Failed):
     code = "connection_lost"
 
 
+class ConnectionStale(ConnectionLost):
+    """A kept connection had been closed by the other side, before any byte of the reply."""
+
+    code = "connection_stale"
+
+
 class RetryBudgetExhausted(Failed):
     """The last attempt failed and the retry budget allows no further one."""
 

@@ -143,6 +143,7 @@ async def test_stream_through_nginx_is_whole_and_lazy_where_it_may_be(stack: Asy
         assert client.statistics().wire.in_flight == 0
 
 
+@pytest.mark.timeout(60)
 async def test_service_killed_behind_haproxy_fails_no_call(stack: AsyncExitStack, tmp_path: Path) -> None:
     """Of two real services one is killed with SIGKILL under load and started again: every read is answered with 200."""
     services = [

@@ -5,8 +5,9 @@ import asyncio
 import pytest
 from tests.transport.servers import RawServer, answering, head, http
 
-from schemawire.errors import AttemptTimeout, ConnectionLost
-from schemawire.transport import Request
+from schemawire.errors import AttemptTimeout, CircuitOpen, ConnectionLost, ConnectionStale
+from schemawire.resilience import RetryConfig
+from schemawire.transport import Client, Request
 from schemawire.transport.options import PoolConfig
 from schemawire.transport.wires.aiohttp import AiohttpWire
 from schemawire.transport.wires.short_reply import fields_of, plain_head
@@ -194,3 +195,53 @@ async def test_connections_of_the_session_serve_exchanges_and_the_other_way_roun
             await response.aclose()
         assert server.connections <= 2
         await wire.aclose()
+
+
+async def test_kept_connections_that_are_closed_say_nothing_against_the_endpoint() -> None:
+    """A server that closes all of its kept connections at once, as a proxy does when it reloads, opens no breaker."""
+    generation = closed = 0
+
+    async def reloading(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal closed
+        own = generation
+        while True:
+            await head(reader)
+            if own != generation:
+                # The request is read and not answered, so that the client finds out only by sending it.
+                closed += 1
+                writer.close()
+                return
+            await asyncio.sleep(0.02)
+            writer.write(http(200, b"fine"))
+
+    async with RawServer(reloading) as server, Client(server.url, retry=RetryConfig(max_retries=1)) as client:
+        for _ in range(3):
+            generation += 1
+            async with asyncio.TaskGroup() as group:
+                for _ in range(8):
+                    group.create_task(client.request("GET", "/"))
+        statistics = client.statistics()
+        breaker = statistics.endpoints[0].breaker
+        assert breaker is not None
+        assert closed >= 8
+        assert (statistics.calls.success, breaker.failures, breaker.consecutive_failures) == (24, 0, 0)
+        assert statistics.budget is not None
+        assert statistics.budget.granted == closed
+        generation += 1
+        with pytest.raises(ConnectionStale):
+            await client.request("POST", "/", body=b"once")
+
+
+async def test_fresh_connections_that_are_closed_count_against_the_endpoint() -> None:
+    """A server that accepts and never answers is ill, however it is called."""
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await head(reader)
+        writer.close()
+
+    async with RawServer(silent) as server, Client(server.url, retry=None) as client:
+        for _ in range(5):
+            with pytest.raises(ConnectionLost):
+                await client.request("GET", "/")
+        with pytest.raises(CircuitOpen):
+            await client.request("GET", "/")

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from schemawire.errors import ConfigurationInvalid
+from schemawire.errors import ConfigurationInvalid, ConnectionStale
 from schemawire.events import Listener
 from schemawire.resilience.adaptive_limit import AdaptiveLimit
 from schemawire.resilience.breaker import CircuitBreaker
@@ -212,6 +212,9 @@ class Plan:
 
     def _judge_for_retry(self, context: Context, result: Outcome | None, error: BaseException | None) -> Judgement:
         judgement = judge(context, result, error)
+        if isinstance(error, ConnectionStale):
+            # Nothing against the endpoint, but the next attempt is paid for like any other.
+            judgement = replace(judgement, neutral=False)
         if judgement.retry_after is not None and judgement.retry is not None and self.pick.has_alternative(context):
             # The hint is one endpoint's wish; another that did not ask for it need not be kept waiting.
             return replace(judgement, retry=RetryClass.TRANSIENT, retry_after=None)

@@ -17,6 +17,7 @@ from schemawire.errors import (
     CircuitOpen,
     ConnectFailed,
     ConnectionLost,
+    ConnectionStale,
     NoEndpoint,
     SchemawireError,
 )
@@ -114,6 +115,9 @@ def judge_error(request: Repeatability, error: BaseException, *, patient: bool =
         # A one-shot body gets one attempt, even where nothing of it has left.
         unsent = isinstance(error, ConnectFailed) and request.replayable
         retry = RetryClass.TRANSIENT if request.replayable else None
+        if isinstance(error, ConnectionStale):
+            # Whoever closes what lies idle, such as a proxy that reloads, is not ill for it.
+            return Judgement(neutral=True, retry=retry, safe=request.safe, reason=error.code)
         return Judgement(failed=True, retry=retry, unsent=unsent, safe=request.safe, reason=error.code)
     if patient and request.replayable and isinstance(error, CircuitOpen | NoEndpoint):
         pause = min(error.retry_after or 0.0, _LOOK_AGAIN)

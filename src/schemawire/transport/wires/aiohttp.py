@@ -73,13 +73,14 @@ class AiohttpWire:
             if origin is None or message is None:
                 return await self._through_session(request, connect_timeout, read_timeout)
             idle, connecting = origin.idle, 0.0
-            taken = None if idle is None else idle.take()
+            taken = kept = None if idle is None else idle.take()
             if taken is None:
                 clock = asyncio.get_running_loop().time
                 connecting = -clock()
                 taken = await origin.connect(self._timeout(connect_timeout, math.inf))
                 connecting += clock()
-            exchange = Exchange(taken, origin, url, self._watch(read_timeout), self._ended)
+            watch = self._watch(read_timeout)
+            exchange = Exchange(taken, origin, url, watch, self._ended, is_reused=kept is not None)
             exchange.connecting = connecting
         except TRANSLATED as error:
             self._in_flight -= 1
@@ -90,7 +91,7 @@ class AiohttpWire:
         try:
             await exchange.begin(message, without_body=request.method == "HEAD", whole=request.whole)
         except TRANSLATED as error:
-            raise translated(error, url) from error
+            raise exchange.failure(error) from error
         return exchange
 
     async def _through_session(

@@ -13,6 +13,7 @@ from aiohttp.connector import Connection
 from aiohttp.streams import StreamReader
 from yarl import URL
 
+from schemawire.errors import ConnectionStale, SchemawireError
 from schemawire.transport.message import Headers, Request
 from schemawire.transport.wires.aiohttp_errors import TRANSLATED, translated
 from schemawire.transport.wires.aiohttp_line import IdleLines, Line
@@ -112,12 +113,14 @@ class Exchange:
         url: what errors name.
         watch: notices silence, if anybody does.
         on_end: told once when the connection is given up.
+        is_reused: whether the connection has carried a request before.
     """
 
     __slots__ = (
         "_body",
         "_connection",
         "_content",
+        "_is_reused",
         "_line",
         "_on_end",
         "_origin",
@@ -135,7 +138,10 @@ class Exchange:
         url: str,
         watch: SilenceWatch | None,
         on_end: Callable[[], None],
+        *,
+        is_reused: bool,
     ) -> None:
+        self._is_reused = is_reused
         self._connection: Connection | None = taken[0]
         self._line = taken[1]
         self._origin = origin
@@ -194,6 +200,16 @@ class Exchange:
         if self._watch is not None:
             self._watch.stop(self)
             self._watch.start(self)
+
+    def failure(self, error: BaseException) -> SchemawireError:
+        """Return our error for one of aiohttp's that ended `begin`."""
+        is_broken = isinstance(error, aiohttp.ClientConnectionError | OSError) and not isinstance(error, TimeoutError)
+        if is_broken and self._is_reused and not self._line.heard:
+            if self._origin.idle is not None:
+                # The others have lain idle for longer, so the next attempt had better not meet one of them.
+                self._origin.idle.close()
+            return ConnectionStale(f"The kept connection to {self._url} had been closed ({type(error).__name__})")
+        return translated(error, self._url)
 
     def arrived(self) -> bytes | None:
         """Return the whole body if all of it is here; see `WireResponse.arrived`."""

@@ -38,6 +38,8 @@ class Line(ResponseHandler):
         super().__init__(loop)
         self.reply: tuple[int, bytes, bytes] | None = None
         """Status, head and body of a reply that went the short way."""
+        self.heard = False
+        """Whether any byte has come since the last `expect`."""
         self.idle: Callable[[Line], None] | None = None
         """What is told when the connection becomes worthless while it lies idle."""
         self._waiter_of_head: asyncio.Future[None] | None = None
@@ -57,7 +59,7 @@ class Line(ResponseHandler):
         Returns:
             What is done once `reply` is set, or once the reply (or an error) can be read from aiohttp's own queue.
         """
-        self.reply, self._parser = None, None
+        self.reply, self._parser, self.heard = None, None, False
         self._awaiting, self._without_body, self._whole = awaiting, without_body, whole
         waiter = self._waiter_of_head = self._loop.create_future()
         return waiter
@@ -70,6 +72,7 @@ class Line(ResponseHandler):
                 return
             super().data_received(data)
             return
+        self.heard = True
         if self._lacking:
             self._pieces.append(data)
             self._lacking -= len(data)
@@ -179,6 +182,11 @@ class IdleLines:
             if since + self._keepalive > now:
                 self._timer = self._loop.call_at(since + self._keepalive, self._sweep)
                 return
+            self._drop(line)
+
+    def close(self) -> None:
+        """Close every idle connection."""
+        for line in list(self._kept):
             self._drop(line)
 
     def give_back(self) -> None:
