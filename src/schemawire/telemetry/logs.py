@@ -72,6 +72,8 @@ class LogListener(SilentListener):
 
     def on_event(self, event: Event) -> None:
         """Write a line for `event`, unless its level is off or it is one of too many."""
+        if not self._logger.isEnabledFor(logging.WARNING):
+            return  # no event matters more, so a quiet logger costs one look
         level = level_of(event)
         if not self._logger.isEnabledFor(level):
             return
