@@ -75,7 +75,7 @@ async def test_the_server_obeys_a_short_form(address: str) -> None:
 @pytest.mark.parametrize("mode", [None, "json_object", "prompt"])
 async def test_drafts_of_a_tiny_model_do_no_harm(address: str, mode: Mode | None) -> None:
     """Whatever it says, truncated or wrong, the result is a valid schema that holds what the rules found."""
-    limits = {"deadline": 150.0, "silence": 120.0, "max_rounds": 1, "max_tokens": 256}
+    limits = {"deadline": 280.0, "silence": 200.0, "max_rounds": 1, "max_tokens": 128}
     async with asking(provider(address, mode), **limits) as analyser:
         assert isinstance(analyser, ModelAnalyser)
         draft = await analyser.analyze(TEXT, on_partial=lambda schema: None)
