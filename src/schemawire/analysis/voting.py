@@ -21,7 +21,7 @@ class Worth:
 
 
 RULES_WORTH = {
-    "thing": Worth(precision=0.75, recall=0.6),
+    "thing": Worth(precision=0.7, recall=0.6),
     "field": Worth(precision=0.7, recall=0.5),
     "link": Worth(precision=0.6, recall=0.4),
 }
