@@ -62,6 +62,14 @@ class References:
             return things[0] if things else before or self.subject
         return self.subject or (self.spoken[-1] if self.spoken else self.context.subject)
 
+    def shown_by(self, node: Node) -> EntityName | None:
+        """Return what a subject tells of: a form or page "for a patient" shows what the patient has."""
+        if node.is_noun and self.context.lexicon.grammar.is_in(node.lower, "views"):
+            behind = [noun for word, _, nouns in adjuncts(node) if word in ("for", "of", "about") for noun in nouns]
+            if behind and (name := self.resolve(behind[0])) is not None:
+                return name
+        return self.resolve(node)
+
     def possessor(self, node: Node) -> EntityName | None:
         """Return what a possessive pronoun stands for."""
         return self._antecedent(node.lower)

@@ -30,8 +30,9 @@ from schemawire.analysis.tree_clauses import (
 )
 from schemawire.analysis.tree_counts import agent_count, source_count, target_count
 from schemawire.analysis.tree_filling import filled_in, is_doer, shared_out, unwrapped
+from schemawire.analysis.tree_information import is_information, read_information
 from schemawire.analysis.tree_lists import listed, owner_behind
-from schemawire.analysis.tree_phrases import Brackets, PhraseReader, conjuncts
+from schemawire.analysis.tree_phrases import Brackets, PhraseReader, conjuncts, coordinated
 from schemawire.analysis.tree_states import read_states
 from schemawire.schema.model import RelationshipKind
 
@@ -66,6 +67,8 @@ class TreeReader:
         for node in tree:
             if node.is_verb:
                 facts.extend(self._read_verb(node))
+            elif is_information(node, self.context):
+                facts.extend(read_information(node, tree, brackets, self.refer))
             elif node.is_noun:
                 facts.extend(self._read_noun(node))
         facts.extend(read_alternatives(tree, brackets, self.refer))
@@ -124,7 +127,7 @@ class TreeReader:
         self, verb: Node, doers: Sequence[Node], had: Sequence[Node], kind: RelationshipKind, rule: str
     ) -> Iterator[Fact]:
         fronted = [noun for word, _, behind in adjuncts(verb) if word == "for" for noun in behind]
-        owners = [name for doer in doers if (name := self.refer.resolve(doer)) is not None]
+        owners = [name for doer in doers if (name := self.refer.shown_by(doer)) is not None]
         owners = owners or [name for noun in fronted if (name := self.refer.resolve(noun)) is not None][:1]
         for owner in owners:
             for noun in (unwrapped(item, self.context.lexicon) for item in self._listed(had)):
@@ -135,7 +138,9 @@ class TreeReader:
         """Return nouns with what word order shows to be listed behind the first, each once."""
         if not nouns or not nouns[0].is_noun:
             return list(nouns)
-        return list({n.index: n for n in (*listed(nouns[0], self.tree, is_subject=is_subject), *nouns)}.values())
+        found = listed(nouns[0], self.tree, is_subject=is_subject)
+        inside = {noun.index - 1 for noun in found}  # "phone number" is one item
+        return list({n.index: n for n in (*found, *(n for n in nouns if n.index not in inside))}.values())
 
     def _property(
         self, owner: EntityName, noun: Node, phrase: Phrase, verb: Node | None, *, kind: RelationshipKind, rule: str,
@@ -266,7 +271,7 @@ class TreeReader:
             if self.context.lexicon.grammar.is_in(attribute.lower, "kind_nouns") and of:
                 yield from self._kinds(doers, of[0], _SURE)
             elif verb.dep == "relcl" and attribute.tag == "NNS" and self._names_kind(attribute, doers):
-                yield from self._kinds(_coordinated(doers), attribute, _FAIR)
+                yield from self._kinds(coordinated(doers), attribute, _FAIR)
             elif modality(verb) in ("", "will") and self._names_kind(attribute, doers):
                 listed = conjuncts(attribute)
                 if len(listed) > 1 and len(doers) == 1:
@@ -389,11 +394,3 @@ class TreeReader:
             for phrase in self.phrases.read_all(noun):
                 if is_known_field(phrase, self.context.lexicon) or word != "like":
                     yield self._property(owner, noun, phrase, None, kind="association", rule=f"parser:{word}")
-
-
-def _coordinated(nouns: Sequence[Node]) -> list[Node]:
-    """Return nouns with those listed before them: "drinks and snacks, which are items" means both."""
-    top = nouns[0]
-    while top.dep == "conj" and top.head.is_noun:
-        top = top.head
-    return conjuncts(top)

@@ -34,7 +34,7 @@ def filled_in(verb: Node, doers: Sequence[Node], refer: References) -> EntityNam
 
 def _acts_around(verb: Node) -> Iterator[Node]:
     """Yield the other verbs of a sentence that do something to what a verb fills in."""
-    around = [verb.head] if verb.dep in ("conj", "advcl", "pcomp") else []
+    around = [verb.head] if verb.dep in ("conj", "advcl") else [verb.head.head] if verb.dep == "pcomp" else []
     around += verb.kids("advcl")
     around += [act for preposition in verb.kids("prep") for act in preposition.kids("pcomp")]
     yield from (act for act in around if act.is_verb and act is not verb)

@@ -137,3 +137,11 @@ def conjuncts(node: Node) -> list[Node]:
         found.append(current)
         waiting.extend(child for child in current.kids("conj", "appos") if child.is_noun or child.dep == "conj")
     return [other for other in found if other.is_noun or other is node]
+
+
+def coordinated(nouns: Sequence[Node]) -> list[Node]:
+    """Return nouns with those listed before them: "drinks and snacks, which are items" means both."""
+    top = nouns[0]
+    while top.dep == "conj" and top.head.is_noun:
+        top = top.head
+    return conjuncts(top)
