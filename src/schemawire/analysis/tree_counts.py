@@ -5,6 +5,8 @@ Knows trees; knows no schema.
 
 from dataclasses import replace
 
+from schemawire.analysis.facts import EntityName
+from schemawire.analysis.lexicon import Lexicon
 from schemawire.analysis.parsing import Node
 from schemawire.analysis.quantifiers import MANY, ONE, OPTIONAL, SOME, Quantity
 from schemawire.analysis.tree_clauses import is_passive, modality
@@ -13,7 +15,22 @@ from schemawire.analysis.tree_phrases import PhraseReader
 _VAGUE = frozenset({"a", "an", "each", "every", "another", "one", "all", "any", "some", "no"})
 
 
-def source_count(doer: Node, word: str, phrases: PhraseReader) -> Quantity | None:
+Counts = tuple[Quantity | None, Quantity | None]
+"""How many subjects there are for one object, and how many objects for one subject; `None` where nothing tells."""
+
+
+def agent_counts(agent: Node, phrases: PhraseReader) -> Counts:
+    """Return the counts behind "by": bare agents are shared out, "tours are led by guides" means one guide each."""
+    quantity = phrases.read(agent).quantity if agent.is_noun else None
+    return quantity or ONE, MANY
+
+
+def both_counts(doer: Node, other: Node, verb: Node, word: str, phrases: PhraseReader) -> Counts:
+    """Return the counts of a subject and of an object or of what stands behind a preposition."""
+    return _source_count(doer, word, phrases), _target_count(other, verb, doer, word, phrases)
+
+
+def _source_count(doer: Node, word: str, phrases: PhraseReader) -> Quantity | None:
     """Return how many subjects there are for one object, where the subject is counted."""
     if not doer.is_noun:
         return MANY if word == "to" else None
@@ -23,13 +40,7 @@ def source_count(doer: Node, word: str, phrases: PhraseReader) -> Quantity | Non
     return quantity
 
 
-def agent_count(agent: Node, phrases: PhraseReader) -> Quantity | None:
-    """Bare agents are shared out: "tours are led by guides" means one guide each."""
-    quantity = phrases.read(agent).quantity if agent.is_noun else None
-    return quantity or ONE
-
-
-def target_count(other: Node, verb: Node, doer: Node, word: str, phrases: PhraseReader) -> Quantity | None:
+def _target_count(other: Node, verb: Node, doer: Node, word: str, phrases: PhraseReader) -> Quantity | None:
     """Return how many objects there are for one subject, as the noun and the verb's mood say."""
     if not other.is_noun:
         return None
@@ -48,3 +59,11 @@ def target_count(other: Node, verb: Node, doer: Node, word: str, phrases: Phrase
     if mood in ("may", "can") and quantity.low == 1:
         return OPTIONAL if quantity.high == 1 else replace(quantity, low=0)
     return SOME if mood == "must" and quantity == MANY else quantity
+
+
+def is_own_act(doer: EntityName, done: EntityName, verb: Node, lexicon: Lexicon) -> bool:
+    """Return whether someone does something anew each time: "a parker takes a ticket" and later another one."""
+    person = doer[-1] in lexicon.senses["persons"] or doer[-1] in lexicon.nouns.people
+    written, happens = (done[-1] in lexicon.senses[sense] for sense in ("documents", "events"))
+    shared = lexicon.verbs.is_in(verb.lemma, "sharing") and (happens or verb.lemma != "take")
+    return person and (written or happens) and not shared

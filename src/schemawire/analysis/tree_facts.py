@@ -14,7 +14,7 @@ from schemawire.analysis.mentions import read_mentions
 from schemawire.analysis.naming import entity_words
 from schemawire.analysis.noun_phrases import Mark, Phrase
 from schemawire.analysis.parsing import Node, Tree
-from schemawire.analysis.quantifiers import MANY
+from schemawire.analysis.quantifiers import MANY, ONE
 from schemawire.analysis.references import References
 from schemawire.analysis.tree_clauses import (
     adjuncts,
@@ -28,7 +28,7 @@ from schemawire.analysis.tree_clauses import (
     objects,
     subjects,
 )
-from schemawire.analysis.tree_counts import agent_count, source_count, target_count
+from schemawire.analysis.tree_counts import agent_counts, both_counts, is_own_act
 from schemawire.analysis.tree_filling import filled_in, is_doer, shared_out, unwrapped
 from schemawire.analysis.tree_information import is_information, read_information
 from schemawire.analysis.tree_lists import listed, owner_behind
@@ -364,15 +364,17 @@ class TreeReader:
                 if word in ("at", "on") and rule != "parser:object-preposition":
                     yield self._property(source_words, other, phrase, None, kind="association", rule="parser:when")
                 continue
-            by = rule == "parser:passive-by"
             first, last = sorted((doer, other), key=lambda node: node.index)
+            own = rule == "parser:verb" and is_own_act(source_words, target, verb, self.context.lexicon)
+            by = rule == "parser:passive-by"
+            counts = agent_counts(doer, self.phrases) if by else both_counts(doer, other, verb, word, self.phrases)
             confidence = _WEAK if rule == "parser:object-preposition" else _FAIR
             yield RelationFact(
                 source_words=source_words, target_words=target, verb=verb.lemma, particle=word,
                 passive=rule == "parser:passive-preposition",
                 source=Source(first.token.start, last.token.end, rule, confidence),
-                source_quantity=agent_count(doer, self.phrases) if by else source_count(doer, word, self.phrases),
-                target_quantity=MANY if by else target_count(other, verb, doer, word, self.phrases),
+                source_quantity=(counts[0] or ONE) if own else counts[0],
+                target_quantity=MANY if own and not doer.kids("det") else counts[1],
             )  # fmt: skip
 
     def _read_noun(self, noun: Node) -> Iterator[Fact]:

@@ -128,7 +128,10 @@ def _linked(fact: PathFact, lexicon: Lexicon) -> LinkDraft:
     ends = [(fact.first, fact.first_quantity), (fact.second, fact.second_quantity)]
     many = [quantity is not None and quantity.is_many for _, quantity in ends]
     behind = right.split(" ")[0]
-    if not left and behind in ("of", "'s") and many[0]:
+    acts = [_is_act(fact.first, lexicon), _is_act(fact.second, lexicon)]
+    if acts[0] != acts[1] and not many[acts[0]]:
+        (source, _), (target, quantity) = ends if acts[1] else ends[::-1]  # a field has many treatments
+    elif not left and behind in ("of", "'s") and many[0]:
         (source, _), (target, quantity) = ends[::-1]  # "the pages of a book": the book has pages
     elif behind.islower() and behind != "x" and not many[1]:
         (source, _), (target, quantity) = ends[::-1]  # "a report on an incident", "it is held at a site"
@@ -140,6 +143,12 @@ def _linked(fact: PathFact, lexicon: Lexicon) -> LinkDraft:
         source=source, target=target, verb="have", evidence=[fact.source], source_quantity=MANY if all(many) else ONE,
         target_quantity=quantity if quantity is not None and quantity.is_many else MANY,
     )  # fmt: skip
+
+
+def _is_act(name: EntityName, lexicon: Lexicon) -> bool:
+    """Return whether a name means what happens or is written down: it happens to one thing, again and again."""
+    senses = lexicon.senses
+    return (name[-1] in senses["events"] or name[-1] in senses["documents"]) and name[-1] not in senses["objects"]
 
 
 def _is_person(name: EntityName, lexicon: Lexicon) -> bool:
