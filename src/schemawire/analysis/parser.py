@@ -7,8 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from schemawire.analysis.alternatives import shared_heads
+from schemawire.analysis.background import states_quality, tells_the_past, without_idioms
 from schemawire.analysis.context import Context
 from schemawire.analysis.facts import (
+    ConstraintFact,
     EntityFact,
     EntityName,
     Fact,
@@ -69,7 +71,7 @@ def read_with_parser(text: str, lexicon: Lexicon) -> ParsedText:
         readings.append(Reading(sentence=sentence, words=tag_words(sentence.tokens, lexicon), facts=facts))
         subjects.append(patterns.context.subject)
     open_ones = [] if len(text) < PROSE_FROM else _within_budget(readings)
-    outside = [without_brackets(readings[index].sentence.tokens) for index in open_ones]
+    outside = [without_brackets(without_idioms(readings[i].sentence.tokens, lexicon)) for i in open_ones]
     trees = _parse_twice({i: tokens for i, (tokens, _) in zip(open_ones, outside, strict=True)}, readings)
     inside = {index: brackets for index, (_, brackets) in zip(open_ones, outside, strict=True)}
     context = Context(lexicon, product=patterns.context.product, product_name=patterns.context.product_name)
@@ -77,7 +79,9 @@ def read_with_parser(text: str, lexicon: Lexicon) -> ParsedText:
     reader = TreeReader(context)
     found: list[Fact] = []
     for index, reading in enumerate(readings):
-        if index in trees:
+        if index in trees and (tells_the_past(trees[index]) or states_quality(trees[index], lexicon)):
+            found.extend(fact for fact in reading.facts if isinstance(fact, ConstraintFact))
+        elif index in trees:
             found.extend(_joined(reading.facts, reader.read(trees[index], inside[index]), trees[index], lexicon))
         else:
             found.extend(reading.facts)

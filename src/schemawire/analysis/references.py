@@ -42,7 +42,7 @@ class References:
             if node.lower in ("it", *_PLURAL_PRONOUNS, "he", "she"):
                 return self._antecedent(node.lower)
             return context.speaker if node.lower == "i" else None
-        if node.tag in ("DT", "CD") or not node.is_noun:
+        if node.tag in ("DT", "CD") or not node.is_noun or context.lexicon.grammar.is_in(node.lower, "pronouns"):
             return None
         behind = next((nouns for word, _, nouns in adjuncts(node) if word == "of"), [])
         wrapped = context.lexicon.grammar

@@ -50,10 +50,11 @@ def _listed_before(noun: Node, tree: Tree) -> list[Node]:
         edge = _left_edge(tree[index], tree)
         if edge > 1 and tree[edge - 1].lower == "of" and tree[edge - 2].is_noun:
             index = edge - 2  # "the year of production"
-        if not tree[index].is_noun:
-            break
+        before = _left_edge(tree[index], tree) - 1
+        if not tree[index].is_noun or (before >= 0 and tree[before].tag == "IN"):
+            break  # "for each grave, the row and the number": the grave is none of them
         found.append(tree[index])
-        index = _left_edge(tree[index], tree) - 1
+        index = before
     return found[::-1]
 
 
