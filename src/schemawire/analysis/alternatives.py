@@ -68,6 +68,10 @@ def read_alternatives(tree: Tree, brackets: Brackets, refer: References) -> Iter
     for node in tree:
         if node.lower in (":", "namely"):
             yield from _read_announced(tree, node.index, refer)
+        elif node.lower == "as" and node.index > 1 and tree[node.index - 1].lower == "such":
+            noun = next((other for other in reversed(tree[: node.index - 1]) if other.token.is_word), None)
+            if noun is not None and noun.is_noun:
+                yield from _read_examples(noun, _clause([other.token for other in tree[node.index + 1 :]]), refer)
         elif node.is_noun and node.token.end in brackets:
             yield from _read_bracket(node, brackets[node.token.end], refer)
         elif node.lemma == "be" or node.lower in ("be", "is", "are"):
@@ -94,7 +98,8 @@ def _read_examples(noun: Node, inside: Sequence[Token], refer: References) -> It
     """Read "a level of training (e.g. novice, expert)": examples of a state are its values, of a thing not."""
     grammar = refer.context.lexicon.grammar
     state = noun.head.head if noun.dep == "pobj" and noun.head.lower == "of" and noun.head.head.is_noun else noun
-    if not grammar.is_in(entity_words((state.lower,))[-1], "state_nouns"):
+    telling = grammar.is_in(entity_words((state.lower,))[-1], "state_nouns")
+    if not telling and not (noun.tag == "NN" and refer.is_field(noun)):
         return
     named = [token for token in inside if token.lower not in (*_EXAMPLES, *_OPEN_ENDS) and token.text != ":"]
     items = split_alternatives(named)
@@ -202,7 +207,7 @@ def _clause(tokens: Sequence[Token]) -> list[Token]:
     kept: list[Token] = []
     for index, token in enumerate(tokens):
         kept.append(token)
-        if token.lower == "or":
+        if token.lower in ("or", "and"):
             rest = tokens[index + 1 : index + 1 + _MAX_WORDS]
             stop = next((i for i, t in enumerate(rest) if t.lower in {*_SEPARATORS, *_STOPS, *_BREAKING}), len(rest))
             return kept + list(rest[:stop])
