@@ -62,6 +62,8 @@ class Backend:
     """Idempotency keys of the writes that run now."""
     arriving: set[tuple[str, ...]] = field(default_factory=set)
     """Idempotency keys of the large writes whose bodies are still on their way."""
+    sweeping_due: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when much has just been left to the sweeper."""
     large_writes: int = 0
     """How many large writes are under way."""
     is_started: bool = False
@@ -85,7 +87,10 @@ class Backend:
         tending = [
             asyncio.create_task(work, name=f"schemawire-{name}")
             for name, work in (
-                ("sweeper", keep_swept(self.store, audit_retention=self.terms.audit_retention)),
+                (
+                    "sweeper",
+                    keep_swept(self.store, audit_retention=self.terms.audit_retention, due=self.sweeping_due),
+                ),
                 ("audit", self.trail.keep_flushing(self.store)),
                 ("lag", self.gate.watch_lag()),
             )

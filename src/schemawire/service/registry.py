@@ -172,6 +172,8 @@ def _verdict_answer(head: ProjectHead, mode: Mode, verdicts: Sequence[VersionVer
 async def purge(backend: Backend, write: WriteRequest, confirmation: str | None) -> Answer:
     """Forget a project with all its versions for good; the audit log keeps a line.
 
+    Nobody sees anything of it from then on; its element rows are deleted in portions behind the reply.
+
     Raises:
         ProjectMissing: there never was such a project.
         RequestRefused: it was not confirmed, or operations on it are not finished.
@@ -189,4 +191,6 @@ async def purge(backend: Backend, write: WriteRequest, confirmation: str | None)
             message=f"purged {write.project_id}", project_id=write.project_id, payload=encode({"rowsDeleted": rows})
         )
 
-    return await write_once(backend, write, work)
+    answer = await write_once(backend, write, work)
+    backend.sweeping_due.set()
+    return answer

@@ -1,5 +1,5 @@
-"""Forgetting what has been kept long enough: replies under idempotency keys, finished operations, and
-staged rows that nobody came back for.
+"""Forgetting what has been kept long enough: replies under idempotency keys, finished operations, staged rows that
+nobody came back for, and the rows of purged projects.
 
 In portions, so that other writes get their turn in between.
 """
@@ -7,6 +7,7 @@ In portions, so that other writes get their turn in between.
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 
 from sqlalchemy import Connection
@@ -49,9 +50,20 @@ async def keep_swept(
     clock: Callable[[], float] = time.time,
     interval: float = INTERVAL,
     audit_retention: float = AUDIT_RETENTION,
+    due: asyncio.Event | None = None,
 ) -> None:
-    """Sweep at once and then every `interval` seconds, until cancelled; what cannot be swept is tried again then."""
+    """Sweep at once and then every `interval` seconds, until cancelled; what cannot be swept is tried again then.
+
+    Args:
+        store: what is swept.
+        clock: seconds since 1970-01-01 UTC.
+        interval: seconds between two sweeps.
+        audit_retention: seconds for which a line of the audit log is kept.
+        due: set by whoever has left much behind, so that it is swept now.
+    """
+    due = due or asyncio.Event()
     while True:
+        due.clear()
         try:
             forgotten = await sweep(store, clock(), audit_retention=audit_retention)
         except StoreError as error:
@@ -59,4 +71,6 @@ async def keep_swept(
         else:
             if forgotten:
                 log.info("swept", rows=forgotten)
-        await asyncio.sleep(interval)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(interval):
+                await due.wait()

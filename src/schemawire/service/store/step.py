@@ -33,7 +33,7 @@ class VersionStep:
         self._conn = view.conn
         self._project_id = view.project_id
         self._rows_key = view.rows_key
-        self._rows_id = None if view.stored is None else view.stored.rows_id
+        self._rows_id = None if view.rows_key == view.project_id else view.rows_key
         self._head = view.head
         if view.stored is not None and view.head is None:
             rows.close_everything(self._conn, self._rows_key, self.version)

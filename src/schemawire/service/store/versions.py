@@ -148,7 +148,7 @@ def _save(conn: Connection, step: VersionStep, entry: VersionEntry, *, is_new: b
     _ADD_VERSION.run(conn, version)
     if is_new:
         made = {"project_id": entry.project_id, "created_at": entry.created_at, "settings": "{}"}
-        conn.execute(_ADD_PROJECT, values | made)
+        conn.execute(_ADD_PROJECT, values | made | {"rows_id": entry.rows_id})
     else:
         _MOVE_HEAD.run(conn, fresh)
 

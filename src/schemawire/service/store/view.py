@@ -11,6 +11,7 @@ from sqlalchemy import Connection, bindparam, select
 from schemawire.schema.model import ELEMENT_KINDS, ELEMENT_TYPES, Element, ElementKind, Header
 from schemawire.service.store.prepared import Prepared
 from schemawire.service.store.projects import default_header, find_project, lock_project
+from schemawire.service.store.purging import fresh_rows_key
 from schemawire.service.store.records import ProjectHead
 from schemawire.service.store.rows import KEYS_AT_ONCE, RANK, current_rows
 from schemawire.service.store.tables import element_references, elements
@@ -62,8 +63,12 @@ class SqlView:
         find = lock_project if is_writing else partial(find_project, include_deleted=True)
         self.stored = find(conn, project_id)
         """The project as it was at the beginning, even if it was deleted."""
-        self.rows_key = project_id if self.stored is None else self.stored.rows_key
+        self.rows_key = project_id
         """The id that the rows of its elements stand under."""
+        if self.stored is not None:
+            self.rows_key = self.stored.rows_key
+        elif is_writing:
+            self.rows_key = fresh_rows_key(conn, project_id)
         self._head = None if self.stored is None or self.stored.is_deleted else self.stored
         self._seen: dict[tuple[ElementKind, str], Element | None] = {}
         self._fetched: dict[ElementKind, dict[str, bytes]] = {}
