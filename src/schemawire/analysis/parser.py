@@ -29,6 +29,7 @@ from schemawire.analysis.sentences import Sentence, Token, split_sentences
 from schemawire.analysis.tagging import Word, tag_words
 from schemawire.analysis.tree_facts import TreeReader
 from schemawire.analysis.tree_phrases import without_brackets
+from schemawire.analysis.tree_repairs import repair_branches
 
 _MAX_WORDS = 20_000
 """Words parsed in one text, some four seconds' worth; what follows is read by the patterns alone."""
@@ -82,6 +83,7 @@ def read_with_parser(text: str, lexicon: Lexicon) -> ParsedText:
         if index in trees and (tells_the_past(trees[index]) or states_quality(trees[index], lexicon)):
             found.extend(fact for fact in reading.facts if isinstance(fact, ConstraintFact))
         elif index in trees:
+            repair_branches(trees[index], lexicon)
             found.extend(_joined(reading.facts, reader.read(trees[index], inside[index]), trees[index], lexicon))
         else:
             found.extend(reading.facts)

@@ -29,6 +29,12 @@ class References:
     spoken: list[EntityName] = field(default_factory=list)
     topic: EntityName | None = None
 
+    def opening(self, first: Node) -> EntityName | None:
+        """Return what a sentence opens with: "for each ingredient its name must be known" is about ingredients."""
+        behind = first.kids("pobj") if first.lower in ("for", "of") else []
+        each = behind and any(child.lower in ("each", "every") for child in behind[0].kids("det"))
+        return self.resolve(behind[0]) if each else None
+
     def is_system(self, node: Node) -> bool:
         """Return whether a noun or pronoun means the product itself."""
         if node.tag == "PRP":
