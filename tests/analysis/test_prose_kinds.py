@@ -44,3 +44,42 @@ def test_what_is_recorded_for_a_thing_does_not_hold_it() -> None:
     text = "For each grave, the row, the number and the date of burial are recorded. A family leases graves."
     assert {"number", "date_of_burial"} <= fields_of(text, "Grave")
     assert frozenset({"Grave"}) not in pairs_of(draft_of(text).schema)
+
+
+@pytest.mark.parametrize(
+    ("text", "present", "absent"),
+    [
+        ("The marina has berths and storage sheds. Each berth and storage shed has a code and a length.",
+         {"Berth", "StorageShed"}, {"BerthShed"}),
+        ("Nurses and ward managers have a badge number and a name. Nurses wash patients.",
+         {"Nurse", "WardManager"}, {"NurseManager"}),
+        ("There are heat and light sensors. A sensor has a code and a range.",
+         {"Sensor"}, {"Heat", "Light"}),
+    ],
+)  # fmt: skip
+def test_listed_nouns_share_a_head_only_where_they_can(text: str, present: set[str], absent: set[str]) -> None:
+    """Two nouns before a third are two things, unless the first cannot stand alone or means the same sort of thing."""
+    names = names_of(draft_of(text).schema)
+    assert present <= names
+    assert not names & absent
+
+
+@pytest.mark.parametrize(
+    ("text", "entity", "fields"),
+    [
+        ("An engineer files an inspection report about the bridge, which includes a title and a verdict "
+         "(e.g. safe, restricted or closed). A bridge has a length.", "InspectionReport", {"title", "verdict"}),
+        ("The claimant writes a letter to the insurer, which states the date and the amount. Letters have a subject.",
+         "Letter", {"date", "amount"}),
+    ],
+)  # fmt: skip
+def test_which_means_the_paper_and_not_what_it_is_about(text: str, entity: str, fields: set[str]) -> None:
+    """What a document includes belongs to the document, though another noun stands nearer."""
+    assert fields <= fields_of(text, entity)
+
+
+def test_each_of_which_means_the_parts() -> None:
+    """In "rooms, each of which may contain beds" the beds are in the rooms."""
+    text = "A ward consists of several rooms, each of which may contain beds. A bed has a code and a length."
+    pairs = pairs_of(draft_of(text).schema)
+    assert {frozenset({"Ward", "Room"}), frozenset({"Room", "Bed"})} <= pairs
