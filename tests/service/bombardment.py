@@ -81,6 +81,8 @@ class Tally:
     operations: set[str] = field(default_factory=set)
     repeats: int = 0
     """How often a write had to be sent again."""
+    slowest_start: float = 0.0
+    """Seconds from a kill until the killed process was at work again, at most."""
 
 
 async def bombard(service: ServiceProcess, targets: list[Callable[[], None]], *, rounds: int, seed: int) -> Tally:
@@ -92,7 +94,9 @@ async def bombard(service: ServiceProcess, targets: list[Callable[[], None]], *,
             group.create_task(_write_without_end(call, tally, over, number))
         for _ in range(rounds):
             await asyncio.sleep(chance.uniform(0.05, 0.8))
+            killed = time.monotonic()
             await asyncio.to_thread(chance.choice(targets))
+            tally.slowest_start = max(tally.slowest_start, time.monotonic() - killed)
         await asyncio.to_thread(service.wait_ready, 120.0)
         over.set()
     return tally

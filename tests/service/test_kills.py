@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from tests.service.bombardment import WorkerProcess, bombard, reckon
+from tests.service.bombardment import Tally, WorkerProcess, bombard, reckon
 from tests.service.caller import Caller
 
 from schemawire.testing.service_process import ServiceProcess
@@ -21,7 +21,14 @@ async def run_on_sqlite(folder: Path, *, rounds: int) -> str:
         tally = await bombard(service, [partial(restart, service)], rounds=rounds, seed=rounds)
         async with Caller(service) as call:
             count = await reckon(call, tally)
-    return f"{rounds} kills, {count} writes, {tally.repeats} repeats, {time.monotonic() - started:.0f} s"
+    return _outcome(tally, rounds=rounds, count=count, seconds=time.monotonic() - started)
+
+
+def _outcome(tally: Tally, *, rounds: int, count: int, seconds: float) -> str:
+    return (
+        f"{rounds} kills, {count} writes, {tally.repeats} repeats, slowest start {tally.slowest_start:.1f} s, "
+        f"{seconds:.0f} s in all"
+    )
 
 
 def restart(service: ServiceProcess) -> None:
@@ -56,7 +63,7 @@ async def run_on_postgres(folder: Path, url: str, *, rounds: int) -> str:
         for worker in workers:
             worker.wait_ready()
             assert worker.stop() == 0
-    return f"{rounds} kills, {count} writes, {tally.repeats} repeats, {time.monotonic() - started:.0f} s"
+    return _outcome(tally, rounds=rounds, count=count, seconds=time.monotonic() - started)
 
 
 @pytest.mark.timeout(90)

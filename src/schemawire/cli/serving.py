@@ -77,6 +77,9 @@ def serve(
 
     It refuses to start without a key: set SCHEMAWIRE_ADMIN_KEY. Requests are logged to standard error.
     """
+    from schemawire.service.signals import end_when_told
+
+    end_when_told()
     from schemawire.service.logs import log_to_stream
     from schemawire.service.server import serve as run
     from schemawire.settings.service import ServiceSettings

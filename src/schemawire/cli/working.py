@@ -34,6 +34,9 @@ def worker(
     Start as many as you like, on any host. SIGTERM ends what runs and puts the rest back.
     """
     require_server()
+    from schemawire.service.signals import end_when_told
+
+    end_when_told()
     from schemawire.service.logs import log_to_stream
     from schemawire.service.worker import work
     from schemawire.settings.service import ServiceSettings

@@ -2,15 +2,18 @@
 
 import sys
 
-from schemawire.errors import SchemawireError
-from schemawire.service.logs import log, log_to_stream
-from schemawire.service.loops import run
-from schemawire.service.server import serve
-from schemawire.settings.service import ServiceSettings
+from schemawire.service.signals import end_when_told
 
 
 def main() -> int:
     """Serve until told to stop; return the exit code."""
+    end_when_told()
+    from schemawire.errors import SchemawireError
+    from schemawire.service.logs import log, log_to_stream
+    from schemawire.service.loops import run
+    from schemawire.service.server import serve
+    from schemawire.settings.service import ServiceSettings
+
     log_to_stream()
     try:
         run(serve(ServiceSettings.load()))

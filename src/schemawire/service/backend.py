@@ -96,12 +96,12 @@ class Backend:
             )
         ]
         try:
-            await self.dispatcher.start()
-            for companion in self.companions:
-                await companion.start()
-            self.is_started = True
-            log.info("service started", storeId=self.store.store_id)
             try:
+                await self.dispatcher.start()
+                for companion in self.companions:
+                    await companion.start()
+                self.is_started = True
+                log.info("service started", storeId=self.store.store_id)
                 async with self.figures.kept():
                     yield
             finally:

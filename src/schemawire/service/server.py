@@ -1,7 +1,6 @@
 """Runs the service in a process of its own until it is told to stop; prints nothing."""
 
 import asyncio
-import signal
 import socket
 import ssl
 import sys
@@ -16,6 +15,7 @@ from schemawire.service.app import build_app, build_backend
 from schemawire.service.backend import DRAIN_TIMEOUT, Backend
 from schemawire.service.collector import ease_collector
 from schemawire.service.http_protocol import cut_overdue, protocol_class
+from schemawire.service.signals import stop_signals
 from schemawire.service.store import list_keys
 from schemawire.service.tls import tls_context
 from schemawire.service.tracing import traced
@@ -32,7 +32,7 @@ threads a dozen times; at Python's own 5 ms each turn, it waited 150 ms instead 
 async def serve(
     settings: ServiceSettings, *, on_ready: Callable[[], None] | None = None, listener: socket.socket | None = None
 ) -> None:
-    """Serve until SIGTERM or SIGINT, then finish what runs and return.
+    """Serve until SIGTERM or SIGINT, then finish what runs and return; one that comes before it serves ends it too.
 
     Args:
         settings: where to listen and what to work with.
@@ -53,12 +53,14 @@ async def serve(
     accepting = listen(settings.host, settings.port) if listener is None else listener
     try:
         # Not in uvicorn's lifespan: that would turn the reason why a store does not open into an exit code.
-        async with backend.running(), traced(build_app(backend), settings) as app:
-            await _require_a_key(settings, backend)
-            ease_collector()
-            server = Server(app, backend, on_ready, tls=tls)
-            with server.stopped_by_signals():
-                await server.serve(sockets=[accepting])
+        signals = stop_signals()
+        with signals.caught():
+            async with backend.running(), traced(build_app(backend), settings) as app:
+                await _require_a_key(settings, backend)
+                ease_collector()
+                server = Server(app, backend, on_ready, tls=tls)
+                with signals.taken_over(server.drain):
+                    await server.serve(sockets=[accepting])
     finally:
         if listener is None:
             accepting.close()
@@ -138,23 +140,11 @@ class Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leave signals to `stopped_by_signals`."""
+        """Leave signals to whoever runs this."""
         yield
 
-    @contextmanager
-    def stopped_by_signals(self) -> Iterator[None]:
-        """Drain on SIGTERM and SIGINT, as long as the block lasts."""
-        loop = asyncio.get_running_loop()
-        numbers = (signal.SIGTERM, signal.SIGINT)
-        for number in numbers:
-            loop.add_signal_handler(number, self._drain)
-        try:
-            yield
-        finally:
-            for number in numbers:
-                loop.remove_signal_handler(number)
-
-    def _drain(self) -> None:
-        self.force_exit = self.should_exit  # the second signal does not wait
+    def drain(self) -> None:
+        """Finish what runs and end; called again, end now."""
+        self.force_exit = self.should_exit
         self._backend.is_draining = True
         self.should_exit = True

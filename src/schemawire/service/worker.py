@@ -2,8 +2,6 @@
 
 import asyncio
 import os
-import signal
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -14,9 +12,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from schemawire.errors import ConfigurationInvalid
 from schemawire.protocol.paths import HEALTH, HEALTH_LIVE, HEALTH_READY, PROMETHEUS_METRICS
 from schemawire.service.app import build_app, build_backend
-from schemawire.service.backend import Backend
 from schemawire.service.logs import log
 from schemawire.service.server import Server, listen
+from schemawire.service.signals import StopSignals, stop_signals
 from schemawire.service.tracing import traced
 from schemawire.settings.service import ServiceSettings
 
@@ -31,6 +29,8 @@ async def work(
     on_ready: Callable[[], None] | None = None,
 ) -> None:
     """Work operations off until SIGTERM or SIGINT, then end what runs, put the rest back, and return.
+
+    One that comes before it works ends it too.
 
     Args:
         settings: which database and broker, and how many operations at once.
@@ -52,34 +52,25 @@ async def work(
     backend = build_backend(settings.replace(run_operations=True))
     with ExitStack() as stack:
         listener = None if health_port is None else stack.enter_context(listen(settings.host, health_port))
+        signals = stop_signals()
+        stack.enter_context(signals.caught())
         async with backend.running(), traced(_only_open(build_app(backend)), settings) as app:
             stack.enter_context(_kept(ready_file))
             log.info("worker started", owner=backend.dispatcher.owner, concurrency=settings.operation_concurrency)
-            await (
-                _until_signalled(backend, on_ready) if listener is None else _serve(app, backend, listener, on_ready)
-            )
+            if listener is None:
+                await _until_told(signals, on_ready)
+            else:
+                server = Server(app, backend, on_ready)
+                with signals.taken_over(server.drain):
+                    await server.serve(sockets=[listener])
 
 
-async def _serve(app: ASGIApp, backend: Backend, listener: socket.socket, on_ready: Callable[[], None] | None) -> None:
-    server = Server(app, backend, on_ready)
-    with server.stopped_by_signals():
-        await server.serve(sockets=[listener])
-
-
-async def _until_signalled(backend: Backend, on_ready: Callable[[], None] | None) -> None:
+async def _until_told(signals: StopSignals, on_ready: Callable[[], None] | None) -> None:
     told = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    numbers = (signal.SIGTERM, signal.SIGINT)
-    for number in numbers:
-        loop.add_signal_handler(number, told.set)
-    try:
+    with signals.taken_over(told.set):
         if on_ready is not None:
             on_ready()
         await told.wait()
-        backend.is_draining = True
-    finally:
-        for number in numbers:
-            loop.remove_signal_handler(number)
 
 
 def _only_open(app: ASGIApp) -> ASGIApp:

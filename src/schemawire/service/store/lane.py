@@ -13,9 +13,12 @@ from typing import Any, TypeVar
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from schemawire.errors import Closed
+from schemawire.service.loops import new_loop
 from schemawire.service.store.refusals import StoreUnavailable
 
 T = TypeVar("T")
+_LAST_WORDS = 2.0
+"""Seconds that cancelled jobs get to undo what they did."""
 
 
 class Lane:
@@ -39,7 +42,7 @@ class Lane:
         self._waiting = 0
         self._running: set[asyncio.Task[Any]] = set()
         self._is_closing = False
-        self._loop = asyncio.new_event_loop()
+        self._loop = new_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name=name, daemon=True)
         self._thread.start()
 
@@ -86,7 +89,10 @@ class Lane:
             task.exception()  # heard, also where the caller has gone
 
     def close(self, timeout: float = 30.0) -> None:
-        """Finish what was accepted, let go of every connection, and end the thread; blocks, harmless when repeated."""
+        """Finish what was accepted, let go of every connection, and end the thread; blocks, harmless when repeated.
+
+        What has not ended within `timeout` seconds is cancelled.
+        """
         if self._is_closing:
             return
         self._is_closing = True
@@ -101,6 +107,11 @@ class Lane:
             async with asyncio.timeout(timeout):
                 while self._waiting or self._running:
                     await asyncio.sleep(0.005) if self._waiting else await asyncio.wait(self._running)
+        except TimeoutError:
+            for task in self._running:
+                task.cancel()
+            if self._running:
+                await asyncio.wait(self._running, timeout=_LAST_WORDS)
         finally:
             await self._quietly(self.engine.dispose())
 

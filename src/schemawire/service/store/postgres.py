@@ -141,7 +141,7 @@ class PostgresStore:
         try:
             self._store_id = await opened.writing.run(lambda: self._prepare(opened.writing.engine))
         except BaseException:
-            await _closed(opened)
+            await _closed(opened, timeout=0.0)  # nobody waits any more for a database that says nothing
             raise
         self._lanes = opened
 
@@ -358,8 +358,8 @@ def _migrate_alone(conn: Connection, *, now: float) -> str:
     return migrate(conn, now=now)
 
 
-async def _closed(lanes: _Lanes) -> None:
-    await asyncio.gather(*(asyncio.to_thread(lane.close) for lane in (lanes.reading, lanes.writing)))
+async def _closed(lanes: _Lanes, timeout: float = 30.0) -> None:
+    await asyncio.gather(*(asyncio.to_thread(lane.close, timeout) for lane in (lanes.reading, lanes.writing)))
 
 
 def _read_url(url: str) -> tuple[URL, bool]:
