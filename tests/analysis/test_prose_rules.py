@@ -69,6 +69,8 @@ def test_lists_of_states_become_enums(text: str, name: str, values: tuple[str, .
          {"name", "address", "phone_number"}),
         ("A clerk adds a skater by entering the name and the phone number. Skaters skate.", "Skater",
          {"name", "phone_number"}),
+        ("The organiser adds a workshop. She specifies a title and a price. Skaters join a workshop.", "Workshop",
+         {"title", "price"}),
         ("A tour has a maximum number of participants and a list of stops. A tour has a date.", "Tour",
          {"maximum_number_of_participants", "date"}),
     ],

@@ -29,7 +29,7 @@ from schemawire.analysis.weighing import weigh_entities
 _ENOUGH = 2
 _LIKELY = 0.35
 """From here a name in prose is an entity: where a cross-validation over the project's own texts did best."""
-_LIKELY_KIN = 0.05
+_LIKELY_KIN = 0.02
 _NOTED = frozenset({"heading", "bullet", "definition", "notes", "bracket-definition", "user-story"})
 
 

@@ -23,15 +23,24 @@ from schemawire.analysis.tree_clauses import (
     is_conditional,
     is_negated,
     is_passive,
-    is_relative,
     modality,
     objects,
     subjects,
 )
 from schemawire.analysis.tree_counts import agent_counts, both_counts, is_own_act
-from schemawire.analysis.tree_filling import filled_in, is_doer, shared_out, unwrapped
+from schemawire.analysis.tree_filling import (
+    filled_in,
+    focus_of,
+    is_by_person,
+    is_doer,
+    is_personal,
+    shared_out,
+    unwrapped,
+)
 from schemawire.analysis.tree_information import is_information, read_information
-from schemawire.analysis.tree_lists import listed, owner_behind
+from schemawire.analysis.tree_kinds import kinds_by_example
+from schemawire.analysis.tree_lists import listed
+from schemawire.analysis.tree_owners import shared_owner, topic_of
 from schemawire.analysis.tree_phrases import Brackets, PhraseReader, conjuncts, coordinated
 from schemawire.analysis.tree_states import read_states
 from schemawire.schema.model import RelationshipKind
@@ -51,6 +60,8 @@ class TreeReader:
     phrases: PhraseReader = field(init=False)
     refer: References = field(init=False)
     tree: Tree = field(init=False, default=())
+    focus: EntityName | None = None
+    """The thing, no person, that something was last done to."""
 
     def read(self, tree: Tree, brackets: Brackets) -> list[Fact]:
         """Return what one sentence says; an example says nothing that lasts."""
@@ -59,7 +70,7 @@ class TreeReader:
         if opening.startswith(_EXAMPLES):
             return []
         self.refer = References(self.context, self.phrases)
-        self.refer.topic = self._topic(tree)
+        self.refer.topic = self.refer.opening(tree[0])
         facts: list[Fact] = []
         for node in tree:
             form = self.context.lexicon.verbs.forms.get(node.lower) if node.is_verb else None
@@ -71,18 +82,12 @@ class TreeReader:
                 facts.extend(read_information(node, tree, brackets, self.refer))
             elif node.is_noun:
                 facts.extend(self._read_noun(node))
+        self.focus = focus_of(tree, self.refer) or self.focus
         facts.extend(read_alternatives(tree, brackets, self.refer))
         facts.extend(read_mentions(tree, self.refer))
         if self.refer.subject is not None:
             self.context.subject = self.refer.subject
         return facts
-
-    def _topic(self, tree: Tree) -> EntityName | None:
-        """Return what a sentence opens with: "for each ingredient its name must be known" is about ingredients."""
-        opening = tree[0]
-        behind = opening.kids("pobj") if opening.lower in ("for", "of") else []
-        each = behind and any(child.lower in ("each", "every") for child in behind[0].kids("det"))
-        return self.refer.resolve(behind[0]) if each else None
 
     def _read_verb(self, verb: Node) -> Iterator[Fact]:
         if verb.dep in ("aux", "auxpass", "compound", "amod") or is_negated(verb):
@@ -103,15 +108,23 @@ class TreeReader:
             yield from self._have(verb, doers, parts, "composition", "parser:consists-of")
         elif self._is_recording(verb, doers):
             yield from self._read_recorded(verb, objects(verb))
-        elif verbs.is_in(lemma, "entering") and (filled := filled_in(verb, doers, self.refer)) is not None:
-            entered = [noun for noun in self._listed(objects(verb)) if noun.is_noun and self.refer.is_field(noun)]
-            for noun in entered:
-                phrase = self.phrases.read(noun)
-                yield self._property(filled, noun, phrase, verb, kind="association", rule="parser:enters")
+        elif verbs.is_in(lemma, "entering") and is_by_person(doers, self.refer):
+            yield from self._read_entered(verb, doers)
         elif verbs.is_in(lemma, "having"):
             yield from self._have(verb, doers, objects(verb), "association", "parser:has")
         else:
             yield from self._read_action(verb, doers)
+
+    def _read_entered(self, verb: Node, doers: Sequence[Node]) -> Iterator[Fact]:
+        """What someone fills in are the fields of what the sentence or those before it are about."""
+        entered = [noun for noun in self._listed(objects(verb)) if noun.is_noun and self.refer.is_field(noun)]
+        owner = filled_in(verb, doers, self.refer)
+        if owner is None and not all(is_personal(self.phrases.read(noun), self.context.lexicon) for noun in entered):
+            owner = self.focus
+        owner = owner or next((name for doer in doers if (name := self.refer.resolve(doer)) is not None), None)
+        for noun, theirs in ((noun, self.refer.owner(noun) or owner) for noun in entered):
+            for phrase in self.phrases.read_all(noun) if theirs else ():
+                yield self._property(theirs or (), noun, phrase, verb, kind="association", rule="parser:enters")
 
     def _is_recording(self, verb: Node, doers: Sequence[Node]) -> bool:
         if not self.context.lexicon.verbs.is_in(verb.lemma, "recording") or not objects(verb):
@@ -189,7 +202,7 @@ class TreeReader:
         if self._is_kept(verb, undergoers) and not human:
             yield from self._read_recorded(verb, undergoers)
             added = [noun for word, _, nouns in behind if word == "with" for noun in nouns]
-            topic = self._topic_of(verb, undergoers)
+            topic = topic_of(verb, undergoers, self.refer)
             for undergoer in undergoers:
                 name = topic if topic is not None and self.refer.is_field(undergoer) else self.refer.resolve(undergoer)
                 if name is not None:
@@ -225,9 +238,10 @@ class TreeReader:
     def _read_recorded(self, verb: Node, stored: Sequence[Node]) -> Iterator[Fact]:
         """What is stored are the fields of what stands behind "for each" or "of", else of the last subject."""
         stored = self._listed(stored, is_subject=is_passive(verb) or verb.lemma == "be")
-        topic = self._topic_of(verb, stored)
+        topic = topic_of(verb, stored, self.refer)
         owners = [self.refer.owner(noun) for noun in stored]
-        last = next((name for name in reversed(owners) if name is not None), None) or self._shared_owner(stored)
+        last = next((name for name in reversed(owners) if name is not None), None)
+        last = last or shared_owner(stored, self.tree, self.refer)
         for noun, own in zip(stored, owners, strict=True):
             owner = topic or own or last
             for phrase in self.phrases.read_all(noun) if owner is not None else ():
@@ -238,21 +252,6 @@ class TreeReader:
                 yield self._property(
                     owner, noun, phrase, verb, kind="association", rule="parser:recorded", kept=topic is not None
                 )
-
-    def _topic_of(self, verb: Node, stored: Sequence[Node]) -> EntityName | None:
-        """Return what a sentence says that something is stored for: "for each room, the number is kept"."""
-        fields = bool(stored) and self.refer.is_field(stored[0])
-        words = _ABOUT | {"in", "on"} if fields else _ABOUT
-        about = [noun for word, _, nouns in adjuncts(verb) if word in words for noun in nouns]
-        names = (self.refer.resolve(verb.head if is_relative(noun) else noun) for noun in about)
-        return next((name for name in names if name is not None), None)
-
-    def _shared_owner(self, stored: Sequence[Node]) -> EntityName | None:
-        """Return whose a list of fields is: what stands behind its "of", else what was spoken of before."""
-        behind = owner_behind(stored, self.tree) if stored and stored[0].is_noun else None
-        name = self.refer.resolve(behind) if behind is not None else None
-        fields = bool(stored) and all(self.refer.is_field(noun) for noun in stored)
-        return name or (self.context.subject if fields else None)
 
     def _read_copula(self, verb: Node, doers: Sequence[Node]) -> Iterator[Fact]:
         if verb.kids("expl"):
@@ -386,7 +385,9 @@ class TreeReader:
             yield self._property(owner, noun, phrase, None, kind="association", rule="parser:possessive")
         if known or noun.dep == "compound":
             return
-        for word, _, behind in adjuncts(noun):
+        kinds = kinds_by_example(noun, self.tree, self.refer)
+        yield from kinds
+        for word, _, behind in adjuncts(noun) if not kinds else ():
             for name in filter(None, map(self.refer.resolve, bearers(noun))):
                 if word in ("with", "including", "containing", "like"):
                     yield from self._with(name, behind, word)

@@ -8,12 +8,13 @@ from dataclasses import replace
 
 from schemawire.analysis.facts import EntityName
 from schemawire.analysis.lexicon import Lexicon
-from schemawire.analysis.naming import singular
+from schemawire.analysis.naming import entity_words, singular
 from schemawire.analysis.noun_phrases import Phrase
-from schemawire.analysis.parsing import Node
+from schemawire.analysis.parsing import Node, Tree
 from schemawire.analysis.references import References
 from schemawire.analysis.tree_clauses import adjuncts, objects
 
+_ABOUT = frozenset({"for", "of", "about", "to", "on"})
 _DOERS = ("er", "or", "ee", "ist", "ant", "ian")
 
 
@@ -24,12 +25,35 @@ def is_doer(name: EntityName, lexicon: Lexicon) -> bool:
 
 def filled_in(verb: Node, doers: Sequence[Node], refer: References) -> EntityName | None:
     """Return what someone fills in: "the clerk opens a booking and enters the date" gives the booking a date."""
-    names = [name for doer in doers if (name := refer.resolve(doer)) is not None]
-    if doers and not any(is_doer(name, refer.context.lexicon) for name in names):
-        return None
-    things = (thing for act in _acts_around(verb) for thing in objects(act))
+    about = [noun for word, _, nouns in adjuncts(verb) if word in _ABOUT for noun in nouns]
+    things = [*about, *(thing for act in _acts_around(verb) for thing in objects(act))]
     resolved = (refer.resolve(thing) for thing in things if not refer.is_field(thing))
-    return next((name for name in resolved if name is not None), None)
+    named = {refer.resolve(doer) for doer in doers}
+    return next((name for name in resolved if name is not None and name not in named), None)
+
+
+def is_by_person(doers: Sequence[Node], refer: References) -> bool:
+    """Return whether a person does something, or nobody is said to."""
+    names = [name for doer in doers if (name := refer.resolve(doer)) is not None]
+    return not doers or any(is_doer(name, refer.context.lexicon) for name in names)
+
+
+def is_personal(phrase: Phrase, lexicon: Lexicon) -> bool:
+    """Return whether a field is one that people have: a guest who gives a name and an email gives their own."""
+    name = entity_words(phrase.words)
+    tails = (" ".join(name[start:]) for start in range(len(name)))
+    return any(lexicon.grammar.is_in(tail, "personal_fields") for tail in tails)
+
+
+def focus_of(tree: Tree, refer: References) -> EntityName | None:
+    """Return the last thing, no person and no field, that a sentence says something is done to or happens to."""
+    focus = None
+    for node in tree:
+        if node.dep in ("dobj", "nsubjpass", "nsubj") and node.is_noun and not refer.is_field(node):
+            name = refer.resolve(node)
+            if name is not None and not is_doer(name, refer.context.lexicon):
+                focus = name
+    return focus
 
 
 def _acts_around(verb: Node) -> Iterator[Node]:
