@@ -15,7 +15,7 @@ from schemawire.service.app import build_app, build_backend
 from schemawire.service.backend import DRAIN_TIMEOUT, Backend
 from schemawire.service.collector import ease_collector
 from schemawire.service.http_protocol import cut_overdue, protocol_class
-from schemawire.service.signals import stop_signals
+from schemawire.service.signals import StopSignals, stop_signals
 from schemawire.service.store import list_keys
 from schemawire.service.tls import tls_context
 from schemawire.service.tracing import traced
@@ -53,17 +53,20 @@ async def serve(
     accepting = listen(settings.host, settings.port) if listener is None else listener
     try:
         # Not in uvicorn's lifespan: that would turn the reason why a store does not open into an exit code.
-        signals = stop_signals()
-        with signals.caught():
+        with (signals := stop_signals()).caught():
             async with backend.running(), traced(build_app(backend), settings) as app:
                 await _require_a_key(settings, backend)
                 ease_collector()
-                server = Server(app, backend, on_ready, tls=tls)
-                with signals.taken_over(server.drain):
-                    await server.serve(sockets=[accepting])
+                await serve_until_told(Server(app, backend, on_ready, tls=tls), signals, accepting)
     finally:
         if listener is None:
             accepting.close()
+
+
+async def serve_until_told(server: "Server", signals: StopSignals, listener: socket.socket) -> None:
+    """Serve until a signal, then finish what runs."""
+    with signals.taken_over(server.drain):
+        await server.serve(sockets=[listener])
 
 
 async def _require_a_key(settings: ServiceSettings, backend: Backend) -> None:

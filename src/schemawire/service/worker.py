@@ -13,7 +13,7 @@ from schemawire.errors import ConfigurationInvalid
 from schemawire.protocol.paths import HEALTH, HEALTH_LIVE, HEALTH_READY, PROMETHEUS_METRICS
 from schemawire.service.app import build_app, build_backend
 from schemawire.service.logs import log
-from schemawire.service.server import Server, listen
+from schemawire.service.server import Server, listen, serve_until_told
 from schemawire.service.signals import StopSignals, stop_signals
 from schemawire.service.tracing import traced
 from schemawire.settings.service import ServiceSettings
@@ -52,17 +52,14 @@ async def work(
     backend = build_backend(settings.replace(run_operations=True))
     with ExitStack() as stack:
         listener = None if health_port is None else stack.enter_context(listen(settings.host, health_port))
-        signals = stop_signals()
-        stack.enter_context(signals.caught())
+        stack.enter_context((signals := stop_signals()).caught())
         async with backend.running(), traced(_only_open(build_app(backend)), settings) as app:
             stack.enter_context(_kept(ready_file))
             log.info("worker started", owner=backend.dispatcher.owner, concurrency=settings.operation_concurrency)
             if listener is None:
                 await _until_told(signals, on_ready)
             else:
-                server = Server(app, backend, on_ready)
-                with signals.taken_over(server.drain):
-                    await server.serve(sockets=[listener])
+                await serve_until_told(Server(app, backend, on_ready), signals, listener)
 
 
 async def _until_told(signals: StopSignals, on_ready: Callable[[], None] | None) -> None:
