@@ -80,6 +80,26 @@ def test_which_means_the_paper_and_not_what_it_is_about(text: str, entity: str, 
 
 def test_each_of_which_means_the_parts() -> None:
     """In "rooms, each of which may contain beds" the beds are in the rooms."""
-    text = "A ward consists of several rooms, each of which may contain beds. A bed has a code and a length."
+    text = "A ward consists of several rooms, each of which may contain beds. A bed has a code. A room has a floor."
     pairs = pairs_of(draft_of(text).schema)
     assert {frozenset({"Ward", "Room"}), frozenset({"Room", "Bed"})} <= pairs
+
+
+@pytest.mark.parametrize(
+    ("text", "parent", "kinds"),
+    [
+        ("The archive is run by employees of the museum, including the head curator, the registrar and the guides. "
+         "Each employee has a name and a badge number.", "Employee", {"HeadCurator", "Registrar", "Guide"}),
+        ("The depot keeps vehicles such as vans, trucks and forklifts. Every vehicle has a number plate.", "Vehicle",
+         {"Van", "Truck", "Forklift"}),
+        ("Persons such as owners and tenants have a name and an email. A tenant pays a rent.", "Person",
+         {"Owner", "Tenant"}),
+        ("Vehicles, including their drivers and owners, have a name and a number plate.", "Vehicle", set()),
+        ("Sites have facilities such as a swimming pool or a court. A site has a name.", "Facility", set()),
+    ],
+)  # fmt: skip
+def test_examples_of_the_same_sort_are_kinds(text: str, parent: str, kinds: set[str]) -> None:
+    """What is listed behind including or such as extends the noun before, if all of it means the same sort of thing."""
+    schema = draft_of(text).schema
+    assert {entity.name for entity in schema.entities if entity.extends == parent} == kinds
+    assert not any(frozenset({parent, kind}) in pairs_of(schema) for kind in kinds)

@@ -134,12 +134,13 @@ def _joined(plain: Sequence[Fact], parsed: Sequence[Fact], tree: Tree, lexicon: 
     """Return both readings of a sentence; where they speak of the same words, the tree knows better whose they are."""
     owned = {fact.phrase.head for fact in parsed if isinstance(fact, PropertyFact)}
     related = any(isinstance(fact, RelationFact) for fact in parsed)
+    kinds = {(fact.parent, fact.child) for fact in parsed if isinstance(fact, KindFact)}
     verbs = {node.token.end for node in tree if node.is_verb and node.tag != "VBG"}
     states: set[EntityName] = {
         (node.lower,) for node in tree if node.tag.startswith("JJ") or node.tag in ("VBN", "VBG")
     }
     kept = [fact for fact in plain if not _is_outranked(fact, owned, related) and not _is_verb(fact, verbs)]
-    kept = [fact for fact in kept if not _is_state(fact, states)]
+    kept = [fact for fact in kept if not _is_state(fact, states) and not _has_kind(fact, kinds)]
     return [fact for fact in (*kept, *parsed) if not _is_empty(fact, lexicon)]
 
 
@@ -154,6 +155,11 @@ def _is_outranked(fact: Fact, owned: set[str], related: bool) -> bool:
 def _is_verb(fact: Fact, verbs: set[int]) -> bool:
     """Return whether the patterns took a verb for a thing: "a guide has a name and speaks Dutch"."""
     return isinstance(fact, PropertyFact) and not fact.phrase.hint and fact.phrase.end in verbs
+
+
+def _has_kind(fact: Fact, kinds: set[tuple[EntityName, EntityName]]) -> bool:
+    """Return whether the patterns took a kind for something had: "employees, including the guides"."""
+    return isinstance(fact, PropertyFact) and (fact.owner, entity_words(fact.phrase.words)) in kinds
 
 
 def _is_state(fact: Fact, states: set[EntityName]) -> bool:

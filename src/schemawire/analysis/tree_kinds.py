@@ -7,48 +7,64 @@ from collections.abc import Sequence
 
 from schemawire.analysis.facts import EntityName, KindFact, Source
 from schemawire.analysis.lexicon import Lexicon
-from schemawire.analysis.naming import entity_words
 from schemawire.analysis.parsing import Node, Tree
 from schemawire.analysis.references import References
 from schemawire.analysis.tree_clauses import adjuncts
 from schemawire.analysis.tree_filling import is_doer
-from schemawire.analysis.tree_lists import listed
+from schemawire.analysis.tree_lists import head_from, listed
 
 _LIKELY = 0.65
 _SENSES = ("bodies", "documents", "events", "objects", "places")
 _FEWEST = 2
+_INTRODUCING = frozenset({"including", "like"})
 
 
 def kinds_by_example(noun: Node, tree: Tree, refer: References) -> list[KindFact]:
     """Return what a noun's examples are kinds of, where all of them mean the same sort of thing."""
     parent = refer.resolve(noun) if noun.tag == "NNS" else None
-    if parent is None or refer.is_field(noun):
+    if parent is None:
         return []
-    found: list[KindFact] = []
+    first = _example_behind(noun, tree)
+    items = listed(first, tree) if first is not None else []
+    if any(item.kids("poss") or any(word.lower in ("a", "an") for word in item.kids("det")) for item in items):
+        return []  # "facilities such as a pool or a court" are no model of all facilities
+    return _kinds(parent, items, refer)
+
+
+def _example_behind(noun: Node, tree: Tree) -> Node | None:
+    """Return the first example, found by the tree or, where that hangs it on the verb, by word order."""
     for word, preposition, behind in adjuncts(noun):
         such = word == "as" and bool(preposition.kids("amod"))
-        if such or word in ("including", "like"):
-            found += _kinds(parent, listed(behind[0], tree) if behind[0].is_noun else [], refer)
-    return found
+        if (such or word in _INTRODUCING) and behind[0].is_noun:
+            return behind[0]
+    start = noun.index + 1
+    start += start < len(tree) and tree[start].lower == ","
+    words = [node.lower for node in tree[start : start + 2]]
+    if words[:1] != ["including"] and words != ["such", "as"]:
+        return None
+    return head_from(tree, start + (1 if words[0] == "including" else 2))
 
 
 def _kinds(parent: EntityName, items: Sequence[Node], refer: References) -> list[KindFact]:
     lexicon = refer.context.lexicon
-    names = [refer.resolve(item) for item in items if not refer.is_field(item)]
-    kinds = [name for name in names if name is not None and name != parent and _is_alike(name, parent, lexicon)]
-    if len(kinds) < _FEWEST or len(kinds) < len(items):
+    named = [(name, item) for item in items if not refer.is_field(item) and (name := refer.resolve(item)) is not None]
+    alike = [_is_alike(name, parent, lexicon) for name, _ in named]
+    if len(named) < max(_FEWEST, len(items)) or False in alike or alike.count(True) * 2 < len(items):
         return []
-    spans = zip(kinds, items, strict=True)
     return [
         KindFact(child=kind, parent=parent, source=Source(item.token.start, item.token.end, "parser:kind-of", _LIKELY))
-        for kind, item in spans
+        for kind, item in named
+        if kind != parent
     ]
 
 
-def _is_alike(name: EntityName, parent: EntityName, lexicon: Lexicon) -> bool:
-    if name[-1] == parent[-1] and len(name) > len(parent):
+def _is_alike(name: EntityName, parent: EntityName, lexicon: Lexicon) -> bool | None:
+    """Return whether two names mean the same sort of thing, `None` where the meaning of the first is not known."""
+    if name[-1].endswith(parent[-1]) and name != parent:
         return True
-    if is_doer(parent, lexicon):
-        return is_doer(name, lexicon)
-    ends = entity_words((name[-1],))[-1], entity_words((parent[-1],))[-1]
-    return any(all(end in lexicon.senses[sense] for end in ends) for sense in _SENSES)
+    if is_doer(parent, lexicon) and is_doer(name, lexicon):
+        return True
+    senses = [sense for sense in _SENSES if name[-1] in lexicon.senses[sense]]
+    if any(parent[-1] in lexicon.senses[sense] for sense in senses):
+        return True
+    return False if senses or is_doer(name, lexicon) else None

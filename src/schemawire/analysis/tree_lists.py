@@ -26,7 +26,7 @@ def listed(noun: Node, tree: Tree, *, is_subject: bool = False) -> list[Node]:
         after = start
         while after < len(tree) and tree[after].lower in _SEPARATORS:
             after += 1
-        head = _head_from(tree, after) if after > start else None
+        head = head_from(tree, after) if after > start else None
         if head is None:
             break
         following = tree[head.index + 1] if head.index + 1 < len(tree) else None
@@ -71,12 +71,12 @@ def _left_edge(noun: Node, tree: Tree) -> int:
 def _behind_of(tree: Tree, index: int) -> int:
     """Step over "of birth" behind the head of an item."""
     if index < len(tree) and tree[index].lower in ("of", "per"):
-        head = _head_from(tree, index + 1)
+        head = head_from(tree, index + 1)
         return head.index + 1 if head is not None else index
     return index
 
 
-def _head_from(tree: Tree, index: int) -> Node | None:
+def head_from(tree: Tree, index: int) -> Node | None:
     """Return the head of the noun phrase that begins at an index: its last noun before anything else."""
     head = None
     while index < len(tree) and tree[index].tag in _OPENING and tree[index].lower not in _SEPARATORS:
@@ -95,7 +95,7 @@ def owner_behind(nodes: Sequence[Node], tree: Tree) -> Node | None:
     if last.lower == "number":
         return None
     if index + 1 < len(tree) and tree[index].lower == "of":
-        head = _head_from(tree, index + 1)
+        head = head_from(tree, index + 1)
         if head is not None and (tree[index + 1].tag in ("DT", "PRP$") or head.tag == "NNS"):
             return head
     return None
