@@ -15,6 +15,11 @@ def run(main: Coroutine[Any, Any, T]) -> T:
         return runner.run(main)
 
 
+def new_loop() -> asyncio.AbstractEventLoop:
+    """Return a loop for a thread, from uvloop where that is installed."""
+    return (_loop_factory() or asyncio.new_event_loop)()
+
+
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     if find_spec("uvloop") is None:
         return None

@@ -26,6 +26,7 @@ from schemawire.service.operations import Operation, OperationState, cancel, fai
 from schemawire.service.store.operations import (
     claim_due,
     expire_leases,
+    mark_next,
     next_due,
     require_lease,
     require_operation,
@@ -41,6 +42,8 @@ HOLD_TIME = 1.0
 """Seconds that an announcement waits for a free hand here before it is offered to another process."""
 CONTENDED_PAUSE = 0.02
 """Seconds before another look where other processes were quicker."""
+GATHERING = 0.002
+"""Seconds that a hand that has become free waits for others, so that one claim serves them all."""
 
 
 class Dispatcher:
@@ -80,6 +83,8 @@ class Dispatcher:
         self._clock = clock
         self._executions: dict[str, Execution] = {}
         self._wake = asyncio.Event()
+        self._is_behind = False
+        """There may be work that only a free hand is missing for."""
         self._is_stopping = False
         self._task: asyncio.Task[None] | None = None
         self._counts = DispatchStatistics()
@@ -113,6 +118,7 @@ class Dispatcher:
         if self._store.is_exclusive:
             left = await self._store.write(partial(expire_leases, now=self._clock(), alive=self.owner))
             self._count(taken_over=left)
+        await self._store.write(mark_next)
         self._is_stopping = False
         self._wake = asyncio.Event()  # belongs to the loop of this start
         await self.engine.start(Ears(work=self.hear, cancelled=self.interrupt))
@@ -210,27 +216,31 @@ class Dispatcher:
         self._counts = replace(self._counts, **{name: getattr(self._counts, name) + more for name, more in by.items()})
 
     async def _run(self) -> None:
+        wait = self._poll_interval
         async with asyncio.TaskGroup() as workers:
             while not self._is_stopping:
+                is_told = self._wake.is_set() or wait < self._poll_interval
                 self._wake.clear()
                 try:
-                    claimed, wait = await self._look()
+                    claimed, wait = await self._look(is_told=is_told)
                 except StoreError as error:
                     log.warning("operations cannot be read", code=error.code, reason=error.message)
                     self._count(failed_polls=1)
                     claimed, wait = [], self._poll_interval
                 for operation in claimed:
                     self._begin(operation, workers)
-                if not claimed:
+                if wait > 0:
                     await self._rest(wait)
+                    await asyncio.sleep(GATHERING if self._is_behind else 0)
 
-    async def _look(self) -> tuple[list[Operation], float]:
-        """Return newly claimed operations, and how long to rest if there are none."""
+    async def _look(self, *, is_told: bool) -> tuple[list[Operation], float]:
+        """Return newly claimed operations, and how long to rest before the next look."""
         if self._free <= 0:
+            self._is_behind = True
             return [], self._poll_interval
         hearers, self._hearers = self._hearers, []
         try:
-            return await self._claim()
+            return await self._claim(is_told=is_told)
         finally:
             for hearer in hearers:
                 if not hearer.done():
@@ -240,16 +250,27 @@ class Dispatcher:
     def _free(self) -> int:
         return self._options.concurrency - len(self._executions)
 
-    async def _claim(self) -> tuple[list[Operation], float]:
-        now = self._clock()
-        due = await self._store.read(next_due)
-        if due is None or due > now:
-            return [], min(self._poll_interval, due - now if due is not None else self._poll_interval)
-        # Counted now, because what shared one commit ended during the look, and is followed by one claim for all.
-        claim = partial(claim_due, owner=self.owner, now=now, lease=self._options.lease, limit=self._free)
-        claimed = await self._store.write(claim)
+    async def _claim(self, *, is_told: bool) -> tuple[list[Operation], float]:
+        now, limit = self._clock(), self._free
+        claimed: list[Operation] = []
+        self._is_behind = False
+        if is_told:
+            claimed, due = await self._store.write(partial(self._take, now=now, limit=limit))
+            self._is_behind = len(claimed) >= limit  # the rest waits for a free hand
+        else:
+            due = await self._store.read(next_due)
+            if due is not None and due <= now:
+                return [], 0.0
+        if due is None:
+            return claimed, self._poll_interval
+        if due > now:
+            return claimed, min(self._poll_interval, due - now)
         # What is due and was not to be had is in the hands of another process, which takes a moment.
-        return claimed, 0.0 if claimed or self._store.is_exclusive else CONTENDED_PAUSE
+        return claimed, 0.0 if self._store.is_exclusive else CONTENDED_PAUSE
+
+    def _take(self, conn: Connection, *, now: float, limit: int) -> tuple[list[Operation], float | None]:
+        claimed = claim_due(conn, self.owner, now=now, lease=self._options.lease, limit=limit)
+        return claimed, None if len(claimed) >= limit else next_due(conn)
 
     async def _rest(self, seconds: float) -> None:
         try:
@@ -267,8 +288,9 @@ class Dispatcher:
         task.add_done_callback(partial(self._ended, operation.operation_id))
 
     def _ended(self, operation_id: str, _: asyncio.Task[None]) -> None:
-        del self._executions[operation_id]
-        self._wake.set()
+        ended = self._executions.pop(operation_id)
+        if self._is_behind or ended.has_successor:
+            self._wake.set()
         self.on_end()
 
     async def _work(self, execution: Execution) -> None:

@@ -8,7 +8,7 @@ from typing import TypeVar
 from sqlalchemy import Connection
 
 from schemawire.service.operations import Operation, complete, renew
-from schemawire.service.store.operations import require_lease, save_operation
+from schemawire.service.store.operations import require_lease, save_completed, save_operation
 from schemawire.service.store.store import Store
 
 T = TypeVar("T")
@@ -30,6 +30,8 @@ class Execution:
         self._news = asyncio.Event()
         self._is_finishing = False
         self._is_finished = False
+        self.has_successor = True
+        """Whether another operation of the project may begin when this one has ended."""
 
     @property
     def is_finished(self) -> bool:
@@ -67,9 +69,9 @@ class Execution:
         return result
 
     def _finish(self, work: Callable[[Connection], T], conn: Connection) -> T:
-        held = require_lease(conn, self.operation.operation_id, self._owner)
-        result = work(conn)
-        save_operation(conn, complete(held, self._owner, now=self._clock(), result=result))
+        result = work(conn)  # undone where the lease turns out to be lost
+        done = complete(self.operation, self._owner, now=self._clock(), result=result)
+        self.has_successor = save_completed(conn, done, self.operation)
         return result
 
     async def keep_lease(self) -> None:

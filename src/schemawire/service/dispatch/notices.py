@@ -126,7 +126,8 @@ class PostgresNotices:
         has_work, self._has_work = self._has_work, False
         payloads = [*([WORK] if has_work else []), *(CANCEL + each for each in cancelled)]
         async with asyncio.timeout(CONNECT_TIMEOUT):
-            await connection.execute("SELECT 1")  # a connection that is gone is noticed even without news
+            if not payloads:
+                await connection.execute("SELECT 1")  # a connection that is gone is noticed even without news
             for payload in payloads:
                 await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, payload)
                 self._announced += 1

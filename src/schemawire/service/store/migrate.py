@@ -8,7 +8,7 @@ from sqlalchemy import Connection, inspect, select, text
 from schemawire.service.store.refusals import StoreError
 from schemawire.service.store.tables import store_meta
 
-HEAD = "0006"
+HEAD = "0007"
 """The newest step; a database that names it needs no work (and the migration library is not even loaded)."""
 
 

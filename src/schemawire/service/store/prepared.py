@@ -38,6 +38,12 @@ class Prepared:
         else:
             conn.execute(self._statement, values)
 
+    def change(self, conn: Connection, values: Mapping[str, Any]) -> int:
+        """Run it once, and return how many rows it changed."""
+        if conn.dialect.name == "sqlite":
+            return _driver(conn).execute(self._text, values).rowcount
+        return conn.execute(self._statement, values).rowcount
+
     def run_each(self, conn: Connection, values: Sequence[Mapping[str, Any]]) -> None:
         """Run it once for each of these; without any, not at all."""
         if not values:

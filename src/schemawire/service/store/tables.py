@@ -8,6 +8,7 @@ version, which is the project's own id until a large write has put a whole new s
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Double,
     Index,
@@ -20,6 +21,8 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
+    true,
 )
 from sqlalchemy.types import TypeEngine
 
@@ -175,18 +178,36 @@ operations = Table(
     Column("finished_at", Double),
     Column("webhook", Text),
     Column("trace", Text),
+    Column("is_next", Boolean, nullable=False, server_default=false()),  # none of its project before it is unfinished
     PrimaryKeyConstraint("operation_id"),
     Index(None, "project_id", "created_at", "operation_id"),
     Index(None, "created_at", "operation_id"),
-    Index(None, "state", "available_at"),
-    Index(None, "finished_at"),
 )
+_HAS_ENDED = operations.c.finished_at.is_not(None)
+Index(None, operations.c.finished_at, sqlite_where=_HAS_ENDED, postgresql_where=_HAS_ENDED)
 Index(
     "ix_operations_unfinished",
     operations.c.project_id,
     operations.c.created_at,
     sqlite_where=operations.c.finished_at.is_(None),
     postgresql_where=operations.c.finished_at.is_(None),
+)
+IS_NEXT = operations.c.is_next.is_(true()) & operations.c.finished_at.is_(None)
+"""An operation that may be claimed before all others of its project; the condition of the indexes that find it."""
+Index(
+    "ix_operations_next",
+    operations.c.priority.desc(),
+    operations.c.available_at,
+    operations.c.operation_id,
+    sqlite_where=IS_NEXT,
+    postgresql_where=IS_NEXT,
+)
+Index(
+    "ix_operations_due",
+    operations.c.state,
+    operations.c.available_at,
+    sqlite_where=IS_NEXT,
+    postgresql_where=IS_NEXT,
 )
 
 outbox = Table(
