@@ -29,7 +29,7 @@ from schemawire.analysis.weighing import weigh_entities
 _ENOUGH = 2
 _LIKELY = 0.35
 """From here a name in prose is an entity: where a cross-validation over the project's own texts did best."""
-_LIKELY_KIN = 0.02
+_LIKELY_KIN, _LIKELY_PART = 0.02, 0.2
 _NOTED = frozenset({"heading", "bullet", "definition", "notes", "bracket-definition", "user-story"})
 
 
@@ -53,14 +53,24 @@ def _choose(facts: Sequence[Fact], lexicon: Lexicon) -> set[EntityName]:
     parsed_to = max(fact.source.end for fact in facts if isinstance(fact, MentionFact))
     unparsed = choose_from_prose([fact for fact in facts if fact.source.start > parsed_to], lexicon)
     chosen = noted | unparsed | {name for name, value in likely.items() if value >= _LIKELY}
-    return chosen | _kin(facts, chosen, likely)
+    return chosen | _kin(facts, chosen, likely, lexicon)
 
 
-def _kin(facts: Sequence[Fact], chosen: set[EntityName], likely: Mapping[EntityName, float]) -> set[EntityName]:
-    """Return the kinds of what was chosen, and what they are kinds of, where nothing much speaks against them."""
-    pairs = [(fact.child, fact.parent) for fact in facts if isinstance(fact, KindFact)]
-    pairs += [(parent, child) for child, parent in pairs]
-    return {name for name, other in pairs if other in chosen and likely.get(name, 0.0) >= _LIKELY_KIN}
+def _kin(
+    facts: Sequence[Fact], chosen: set[EntityName], likely: Mapping[EntityName, float], lexicon: Lexicon
+) -> set[EntityName]:
+    """Return the kinds and parts of what was chosen, and their parents, where nothing much speaks against them."""
+    kinds = [(fact.child, fact.parent) for fact in facts if isinstance(fact, KindFact)]
+    parts = [
+        (fact.owner, entity_words(fact.phrase.words))
+        for fact in facts
+        if isinstance(fact, PropertyFact) and fact.kind == "composition" and is_thing(fact, lexicon)
+    ]
+    kin: set[EntityName] = set()
+    for pairs, least in ((kinds, _LIKELY_KIN), (parts, _LIKELY_PART)):
+        both = [*pairs, *((other, name) for name, other in pairs)]
+        kin |= {name for name, other in both if other in chosen and likely.get(name, 0.0) >= least}
+    return kin
 
 
 def _gather(facts: Iterable[Fact]) -> dict[EntityName, list[Source]]:
