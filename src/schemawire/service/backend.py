@@ -36,6 +36,10 @@ class Companion(Protocol):
         """End; harmless when it never began."""
 
 
+BATCHES_AT_ONCE = 3
+"""One that is read, one that is ready, and one that is being written."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Backend:
     """One service."""
@@ -62,6 +66,8 @@ class Backend:
     """Idempotency keys of the writes that run now."""
     arriving: set[tuple[str, ...]] = field(default_factory=set)
     """Idempotency keys of the large writes whose bodies are still on their way."""
+    batch_turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(BATCHES_AT_ONCE))
+    """Large batches wait as bytes: once read, one takes thirty times the room, and all together slow one another."""
     sweeping_due: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when much has just been left to the sweeper."""
     large_writes: int = 0

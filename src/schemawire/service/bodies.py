@@ -51,9 +51,18 @@ async def read_json(request: Request) -> tuple[Any, bytes]:
     Raises:
         RequestRefused: wrong media type, too large, or not JSON.
     """
-    require_json(request.headers)
-    body = await read_body(request)
+    body = await read_json_body(request)
     return await in_proportion(len(body), partial(parse_json, body)), body
+
+
+async def read_json_body(request: Request) -> bytes:
+    """Return the whole body unread, for whoever reads it later.
+
+    Raises:
+        RequestRefused: wrong media type, or too large.
+    """
+    require_json(request.headers)
+    return await read_body(request)
 
 
 def require_object(value: Any, pointer: str = "") -> dict[str, Any]:

@@ -1,5 +1,8 @@
 """Many operations in one request."""
 
+from contextlib import nullcontext
+from functools import partial
+
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
@@ -8,7 +11,7 @@ from schemawire.protocol.headers import NDJSON
 from schemawire.protocol.messages import BatchRequest, Reply
 from schemawire.protocol.paths import BATCH
 from schemawire.service.batches import run_batch
-from schemawire.service.bodies import read_json, read_model
+from schemawire.service.bodies import read_json_body, read_model
 from schemawire.service.body_lines import Intake, require_ndjson
 from schemawire.service.in_band import with_error_line
 from schemawire.service.large_batches import answer_lines
@@ -18,7 +21,11 @@ from schemawire.service.replies import NO_STORE, send_answer
 from schemawire.service.routes.declaring import ON_WRITE, backend_of, context_of, new_router, route
 from schemawire.service.routes.parameters import OVERRIDE, WRITE_HEADERS
 from schemawire.service.routes.writing import write_request_of
+from schemawire.service.strict_json import parse_json
+from schemawire.service.threads import in_proportion
 
+SMALL_BYTES = 8 * 1024
+"""Batches up to this size never wait for their turn."""
 router: APIRouter = new_router()
 
 
@@ -34,10 +41,13 @@ async def batch(request: Request) -> Response:
     """
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() == NDJSON:
         return await _batch_of_lines(request)
-    document, body = await read_json(request)
-    wanted = read_model(BatchRequest, document)
-    write = write_request_of(request, wanted.project_id, body)
-    return send_answer(await run_batch(backend_of(request), write, wanted))
+    backend, body = backend_of(request), await read_json_body(request)
+    async with backend.batch_turns if len(body) > SMALL_BYTES else nullcontext():
+        context_of(request).check_deadline()
+        document = await in_proportion(len(body), partial(parse_json, body))
+        wanted = read_model(BatchRequest, document)
+        write = write_request_of(request, wanted.project_id, body)
+        return send_answer(await run_batch(backend, write, wanted))
 
 
 async def _batch_of_lines(request: Request) -> Response:
