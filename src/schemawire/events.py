@@ -29,7 +29,7 @@ class CallFinished(Event):
     status: int | None = None
     error: BaseException | None = None
     waits: dict[str, float] = field(default_factory=dict)
-    """Where the time went: queue (for its turn), pool (for a place), connect, first_byte, body, backoff; of all attempts."""
+    """Where the time went: queue (its turn), pool (a place), connect, first_byte, body, backoff; of all attempts."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -55,7 +55,7 @@ class RetryScheduled(Event):
 
 @dataclass(slots=True, kw_only=True)
 class RetryGivenUp(Event):
-    """No further attempt will be made: `reason` is attempts, deadline, hint, budget, unsafe or final."""
+    """No further attempt will be made: `reason` is attempts, deadline, hint, budget, unsafe, refused or final."""
 
     attempt: int
     reason: str
@@ -192,7 +192,6 @@ class SilentListener:
         """Return an empty scope."""
         return nullcontext()
 
-
     def step_scope(self, name: str) -> AbstractContextManager[object]:
         """Return an empty scope."""
         return nullcontext()
@@ -216,7 +215,6 @@ class Listeners(SilentListener):
     def attempt_scope(self, endpoint: str, attempt: int, headers: dict[str, str]) -> AbstractContextManager[object]:
         """Open every listener's scope."""
         return _Nested([listener.attempt_scope(endpoint, attempt, headers) for listener in self._listeners])
-
 
     def step_scope(self, name: str) -> AbstractContextManager[object]:
         """Open every listener's scope, where it has one."""

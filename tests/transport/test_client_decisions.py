@@ -162,12 +162,17 @@ async def test_hint_beyond_the_deadline_ends_the_call_at_once() -> None:
 @virtual_time
 async def test_call_ends_by_its_deadline() -> None:
     """One deadline covers every attempt and every pause."""
-    client, _ = client_for(then=Reply(delay=3.0, status=503))
+    client, _ = client_for(ConnectionLost(), then=Reply(delay=30.0))
     started = asyncio.get_running_loop().time()
     with pytest.raises(DeadlineExceeded) as caught:
         await client.request("GET", "/x", deadline=7.0)
     assert asyncio.get_running_loop().time() - started == pytest.approx(7.0)
     assert caught.value.attempts
+
+    client, _ = client_for(then=Reply(delay=3.0, status=503))
+    started = asyncio.get_running_loop().time()
+    assert (await client.request("GET", "/x", deadline=7.0)).status == 503
+    assert asyncio.get_running_loop().time() - started == pytest.approx(7.0)
 
 
 @virtual_time

@@ -163,6 +163,9 @@ class Race(Generic[R]):
                 self._take_back(error)
                 if self.hedges and not self._first_is_good(result, error):
                     winner = await self._first_good_hedge()
+                    if winner is None and error is not None:
+                        # A bad result is still one, and better than none.
+                        winner = next(filter(_has_result, self.hedges), None)
             finally:
                 await self._end_losers(winner)
         except BaseException:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from schemawire.errors import Failed, RetryBudgetExhausted
+from schemawire.errors import Failed, Refused, RetryBudgetExhausted, SchemawireError
 from schemawire.events import Listener, RetryGivenUp, RetryScheduled
 from schemawire.resilience.alone import P, Standalone
 from schemawire.resilience.budget import RetryBudget
@@ -20,6 +20,8 @@ from schemawire.resilience.retry_decision import SHORTEST_LOOK, Progress, RetryC
 R = TypeVar("R")
 Discard = Callable[[Any], Awaitable[None] | None]
 """Closes a result that nobody will see."""
+Keep = Callable[[Context, Any], Awaitable[Any]]
+"""Returns what can be handed over in place of a result, once that is closed; `None` where nothing can."""
 
 _THROTTLED = RetryClass.THROTTLED  # CPython 3.11 takes 0.1 µs to find a member of an enumeration
 
@@ -50,6 +52,8 @@ class Retry(Standalone):
         until_deadline: says of which calls the deadline alone, not a count of attempts, ends the retries, such as
             writes that carry an idempotency key. They still pay from the budget; if it is empty they wait for it.
         discard: closes a result that is thrown away before a further attempt.
+        keep: saves what such a result says. If every later attempt is refused or fails, that is returned, as a call
+            raises only without any result; by default the error is raised.
         draw: a source of uniform draws from [0, 1).
         listener: hears `RetryScheduled` and `RetryGivenUp`.
         name: what events and `describe()` call it.
@@ -63,6 +67,7 @@ class Retry(Standalone):
         judge: Judge = judge_exceptions,
         until_deadline: Callable[[Context], bool] | None = None,
         discard: Discard | None = None,
+        keep: Keep | None = None,
         draw: Callable[[], float] = random.random,
         listener: Listener | None = None,
         name: str = "retry",
@@ -73,6 +78,7 @@ class Retry(Standalone):
         self._judge = judge
         self._until_deadline = until_deadline
         self._discard = discard
+        self._keep = keep
         self._draw = draw
         self._listener = listener
         self._calls = self._retries = self._transparent = self._recovered = 0
@@ -91,7 +97,7 @@ class Retry(Standalone):
         """Return `inner` tried again where that makes sense.
 
         The error of the last attempt is raised, and its `attempts` holds those of the earlier ones, oldest first. A
-        result that is worth repeating but may not be is returned.
+        result that is worth repeating but may not be is returned, and so is one that was kept.
 
         Raises:
             RetryBudgetExhausted: the last attempt raised and the budget allows no further one; the cause is its error.
@@ -190,6 +196,8 @@ class Retry(Standalone):
             if error is None and judgement.retry is None and not judgement.unsent:
                 self._recovered += not judgement.failed
                 break
+        if stop is not None and progress.last is not None and isinstance(error, SchemawireError):
+            result, error = progress.last, None
         if error is None or stop is None:
             _forget(context)
             return result  # type: ignore[no-any-return]  # given by `inner`, or by the attempt before
@@ -218,6 +226,8 @@ class Retry(Standalone):
             if stop is None and not paid and not progress.patient:
                 stop = StopReason.BUDGET
             if stop is not None:
+                if isinstance(error, Refused) and context.errors and stop is StopReason.FINAL:
+                    stop = StopReason.REFUSED
                 self._give_up(context, judgement, stop)
                 return stop
             progress.pauses += not (verdict.transparent or verdict.free)
@@ -235,6 +245,8 @@ class Retry(Standalone):
                 self._announce(self._listener, context, judgement, verdict)
             context.errors.append(error or Failed(f"attempt {context.attempt} gave {judgement.reason or repr(result)}"))
             if result is not None or context.scope is not None:
+                if result is not None and self._keep is not None:
+                    progress.last = await self._kept(context, result, self._keep)
                 await self._drop(context, result)
             if verdict.delay > 0:
                 await self._pause(context, verdict.delay)
@@ -262,6 +274,13 @@ class Retry(Standalone):
         """Pause while the budget is empty; the result is kept, for it may yet be the last."""
         try:
             await self._pause(context, max(delay, self._options.transient_base, SHORTEST_LOOK))
+        except BaseException:
+            await self._drop(context, result)
+            raise
+
+    async def _kept(self, context: Context, result: Any, keep: Keep) -> Any:
+        try:
+            return await keep(context, result)
         except BaseException:
             await self._drop(context, result)
             raise

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from schemawire.resilience.backoff import Backoff, BackoffKind
 from schemawire.resilience.call import Judgement, RetryClass
@@ -87,6 +87,8 @@ class StopReason(Enum):
     HINT = "hint"
     """The other side asks for a longer pause than we are willing to make."""
     BUDGET = "budget"
+    REFUSED = "refused"
+    """A policy of our own refused the further attempt."""
 
 
 class Verdict(NamedTuple):
@@ -118,6 +120,8 @@ class Progress:
     transparent: int = 0
     pauses: int = 0
     memory: float = 0.0
+    last: Any = None
+    """The last result, where it can still be handed over; errors that come after it do not take its place."""
 
 
 def decide(options: RetryConfig, judgement: Judgement, progress: Progress, *, now: float, draw: float) -> Verdict:

@@ -45,6 +45,8 @@ class Call:
     """Connect and read limits of its own, seconds."""
     sent: int = 0
     """How often it has been sent."""
+    last: Response | StreamResponse | None = None
+    """The last complete response, once a further attempt is on its way: an error must not take its place."""
 
 
 def judge(context: Context, result: Response | StreamResponse | None, error: BaseException | None) -> Judgement:

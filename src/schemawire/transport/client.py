@@ -29,6 +29,7 @@ from schemawire.transport.discovery.source import Discovery
 from schemawire.transport.discovery.urls import discovery_of
 from schemawire.transport.explanation import origin_lines, route_lines
 from schemawire.transport.health_checks import HealthCheckConfig
+from schemawire.transport.last_response import last_of
 from schemawire.transport.loops import LoopOwner
 from schemawire.transport.message import Body, Headers, HeaderSource, Response
 from schemawire.transport.one_store import OneStoreConfig
@@ -204,8 +205,11 @@ class Client:
             try:
                 result = await self._usable_plan().handler(pattern)(context)
             except BaseException as error:
-                self._tally.finish(context, route, status=None, error=error)
-                raise
+                last = last_of(context.call, error)
+                if last is None:
+                    self._tally.finish(context, route, status=None, error=error)
+                    raise
+                result = last
             self._tally.finish(context, route, status=result.status, error=None)
         assert isinstance(result, Response)  # noqa: S101  # streams are opened by `stream` alone
         return result
@@ -253,7 +257,7 @@ class Client:
 
         def reopen(asked: HeaderSource) -> AbstractAsyncContextManager[StreamResponse]:
             now = clock()
-            again = replace(call, headers=call.headers.replaced(asked), started=now, sent=0)
+            again = replace(call, headers=call.headers.replaced(asked), started=now, sent=0, last=None)
             return self._opened(again, path, deadline=max(until - now, 1e-9), route=place[0], key=place[1])
 
         return Resumption(how, first, reopen=reopen, pay=lambda: self._plan.budget.withdraw(clock()))
@@ -299,8 +303,11 @@ class Client:
             try:
                 result = await self._usable_plan().handler(pattern)(context)
             except BaseException as error:
-                self._tally.finish(context, route, status=None, error=error)
-                raise
+                last = last_of(context.call, error)
+                if last is None:
+                    self._tally.finish(context, route, status=None, error=error)
+                    raise
+                result = last
             if isinstance(result, StreamResponse):
                 self._tally.keep_scope(context)
             else:

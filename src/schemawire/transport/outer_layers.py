@@ -11,7 +11,7 @@ from schemawire.resilience.hedge import Hedge, HedgeConfig
 from schemawire.resilience.keyed_rate_limit import KeyedRateLimit
 from schemawire.resilience.pipeline import Pipeline
 from schemawire.resilience.rate_limit import RateLimit, RateLimitConfig
-from schemawire.resilience.retry import Discard, Retry
+from schemawire.resilience.retry import Discard, Keep, Retry
 from schemawire.resilience.retry_decision import RetryConfig
 from schemawire.resilience.throttle import Throttle
 from schemawire.resilience.timeout import Deadline, DeadlineConfig
@@ -36,6 +36,7 @@ class OuterLayers:
         cache: answers what it can, whatever the route.
         judge_for_retry: what an outcome means to the retries.
         discard: closes a result that nobody will see.
+        keep: saves a response that a further attempt is to better.
         listener: hears what the policies do.
     """
 
@@ -46,12 +47,14 @@ class OuterLayers:
         cache: Policy | None,
         judge_for_retry: Judge,
         discard: Discard,
+        keep: Keep,
         listener: Listener | None,
     ) -> None:
         self._cache = cache
         self._budget = budget
         self._judge_for_retry = judge_for_retry
         self._discard = discard
+        self._keep = keep
         self._listener = listener
         self._kept: dict[str, Policy] = {}
 
@@ -67,8 +70,9 @@ class OuterLayers:
             ConfigurationInvalid: they contradict each other.
         """
         trial = OuterLayers(
-            self._budget, cache=self._cache, judge_for_retry=judge, discard=self._discard, listener=None
-        )
+            self._budget, cache=self._cache, judge_for_retry=judge, discard=self._discard, keep=self._keep,
+            listener=None,
+        )  # fmt: skip
         trial.pipelines(policies)
 
     def replace_cache(self, cache: Policy | None) -> None:
@@ -146,7 +150,7 @@ class OuterLayers:
     def _retry(self, options: RetryConfig, name: str) -> Policy:
         return Retry(
             options, budget=self._budget, judge=self._judge_for_retry, until_deadline=_is_patient,
-            discard=self._discard, listener=self._listener, name=name,
+            discard=self._discard, keep=self._keep, listener=self._listener, name=name,
         )  # fmt: skip
 
 

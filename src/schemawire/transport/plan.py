@@ -23,6 +23,7 @@ from schemawire.transport.discovery.static import StaticDiscovery
 from schemawire.transport.discovery.watcher import Watcher
 from schemawire.transport.endpoints import Endpoint, EndpointPick
 from schemawire.transport.health_checks import HealthChecker
+from schemawire.transport.last_response import keep_last
 from schemawire.transport.message import Headers, Response
 from schemawire.transport.one_store import OneStore
 from schemawire.transport.options import PoolConfig
@@ -89,8 +90,9 @@ class Plan:
         self.budget = RetryBudget(policies.budget)
         self.cache = self._cache(source, store)
         self.outer = OuterLayers(
-            self.budget, cache=self.cache, judge_for_retry=self._judge_for_retry, discard=_discard, listener=listener
-        )
+            self.budget, cache=self.cache, judge_for_retry=self._judge_for_retry, discard=_discard, keep=keep_last,
+            listener=listener,
+        )  # fmt: skip
         self._put_together()
 
     def _innermost(self, wire: Wire) -> Handler[Outcome]:
