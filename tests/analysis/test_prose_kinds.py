@@ -103,3 +103,47 @@ def test_examples_of_the_same_sort_are_kinds(text: str, parent: str, kinds: set[
     schema = draft_of(text).schema
     assert {entity.name for entity in schema.entities if entity.extends == parent} == kinds
     assert not any(frozenset({parent, kind}) in pairs_of(schema) for kind in kinds)
+
+
+@pytest.mark.parametrize(
+    ("text", "enum", "values"),
+    [
+        ("The farm has barns and silos of different types (e.g. tower, bunker, bag). A silo has a volume and a height.",
+         "SiloType", ("tower", "bunker", "bag")),
+        ("A ticket has a level of urgency (low, high or critical) and a title.", "LevelOfUrgency",
+         ("low", "high", "critical")),
+        ("For each task the crew marks whether the task needs to be done, has been done, or is not applicable. "
+         "Each task has a description and a date.", "TaskStatus", ("needs to be done", "done", "not applicable")),
+        ("Guests state whether they will attend, maybe will attend, or cannot attend. A guest has a name and an email.",
+         "GuestStatus", ("attend", "maybe will attend", "cannot attend")),
+    ],
+)  # fmt: skip
+def test_examples_levels_and_clauses_give_values(text: str, enum: str, values: tuple[str, ...]) -> None:
+    """A type, a level or a list of clauses behind whether has the values that stand with it."""
+    found = {found.name: found.values for found in draft_of(text).schema.enums}
+    assert found.get(enum) == values
+
+
+def test_examples_of_types_with_the_same_head_are_kinds() -> None:
+    """Sensors of many kinds, such as a heat sensor, have that for a kind and no value for it."""
+    text = "A plant has sensors of different kinds (e.g. heat sensor, light sensor). Sensors have a code and a range."
+    schema = draft_of(text).schema
+    assert {entity.name for entity in schema.entities if entity.extends == "Sensor"} == {"HeatSensor", "LightSensor"}
+
+
+@pytest.mark.parametrize(
+    ("text", "entity", "fields", "others"),
+    [
+        ("Each warehouse (located at a postal address) has a name and a size. A manager visits the warehouse.",
+         "Warehouse", {"postal_address", "name"}, {"located"}),
+        ("The nurse enters the last name, first name and phone number of the patient's information. "
+         "A patient has a blood type. Nurses have a badge number and a wage.", "Patient",
+         {"last_name", "first_name", "phone_number", "blood_type"}, set()),
+    ],
+)  # fmt: skip
+def test_brackets_and_possessors_say_whose_a_field_is(
+    text: str, entity: str, fields: set[str], others: set[str]
+) -> None:
+    """A bracket that goes on with the sentence belongs to it; "of the patient's information" means the patient."""
+    assert fields <= fields_of(text, entity)
+    assert not fields_of(text, entity) & others

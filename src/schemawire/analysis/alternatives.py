@@ -16,7 +16,7 @@ from schemawire.analysis.parsing import Node, Tree
 from schemawire.analysis.references import References
 from schemawire.analysis.sentences import Token
 from schemawire.analysis.tree_clauses import adjuncts, is_negated, subjects
-from schemawire.analysis.tree_phrases import Brackets
+from schemawire.analysis.tree_phrases import Brackets, conjuncts
 
 _SURE, _FAIR = 0.8, 0.65
 _MAX_WORDS, _MAX_ITEMS, _MAX_CLIMB = 4, 12, 4
@@ -97,12 +97,15 @@ def _read_bracket(noun: Node, inside: Sequence[Token], refer: References) -> Ite
 def _read_examples(noun: Node, inside: Sequence[Token], refer: References) -> Iterator[Fact]:
     """Read "a level of training (e.g. novice, expert)": examples of a state are its values, of a thing not."""
     grammar = refer.context.lexicon.grammar
-    state = noun.head.head if noun.dep == "pobj" and noun.head.lower == "of" and noun.head.head.is_noun else noun
+    state = noun.head.head if _is_behind_of(noun) and not _is_state(noun, refer) else noun
     telling = grammar.is_in(entity_words((state.lower,))[-1], "state_nouns")
     if not telling and not (noun.tag == "NN" and refer.is_field(noun)):
         return
     named = [token for token in inside if token.lower not in (*_EXAMPLES, *_OPEN_ENDS) and token.text != ":"]
     items = split_alternatives(named)
+    if items and state is noun and _is_behind_of(noun) and _all_share(items, noun.head.head):
+        yield from _kinds(noun.head.head, items, refer)  # "sensors of many types (e.g. heat sensor, light sensor)"
+        return
     owner = holder(state, refer)
     words = _field_words(refer.phrases.read(state))
     of_one_name = state is not noun and refer.is_one_name(state, noun)
@@ -123,9 +126,13 @@ def _decide(noun: Node, items: Sequence[Item], refer: References, *, announced: 
     elif kinds or (named and announced and not field and phrase.plural) or (announced and _all_share(items, noun)):
         yield from _kinds(noun, items, refer)
     elif not named and (field or announced or not phrase.plural):
-        owner = holder(noun, refer)
+        of_one_name = above is not None and refer.is_one_name(above, noun)
+        owner = holder(above if above is not None and of_one_name else noun, refer)
+        words = (
+            (above.lower, "of", *_field_words(phrase)) if above is not None and of_one_name else _field_words(phrase)
+        )
         if owner is not None and phrase.words:
-            yield _values(owner, _field_words(phrase), items)
+            yield _values(owner, words, items)
 
 
 def _shares(item: Item, noun: Node) -> bool:
@@ -159,9 +166,24 @@ def _kinds(noun: Node, items: Sequence[Item], refer: References) -> Iterator[Fac
             yield KindFact(child=name, parent=parent, source=Source(item.start, item.end, "parser:kind-of", _FAIR))
 
 
+def _is_behind_of(noun: Node) -> bool:
+    return noun.dep == "pobj" and noun.head.lower == "of" and noun.head.head.is_noun
+
+
+def _before(of: Node) -> Node:
+    """Return the noun that stands nearest before a preposition, of those listed there."""
+    return max((other for other in conjuncts(of.head) if other.index < of.index), key=lambda other: other.index)
+
+
+def _is_state(noun: Node, refer: References) -> bool:
+    return refer.context.lexicon.grammar.is_in(entity_words((noun.lower,))[-1], "state_nouns")
+
+
 def holder(noun: Node, refer: References) -> EntityName | None:
     """Return whose a field is: by a possessive, by "of", or as the subject of the verb above it."""
     owner = refer.owner(noun)
+    if owner is None and _is_behind_of(noun) and _is_state(noun, refer) and not refer.is_field(noun.head.head):
+        owner = refer.resolve(_before(noun.head))  # "silos of different types"
     if owner is not None:
         return owner
     above = noun

@@ -28,7 +28,7 @@ from schemawire.analysis.repair import repaired
 from schemawire.analysis.sentences import Sentence, Token, split_sentences
 from schemawire.analysis.tagging import Word, tag_words
 from schemawire.analysis.tree_facts import TreeReader
-from schemawire.analysis.tree_phrases import without_brackets
+from schemawire.analysis.tree_phrases import unwrapped_brackets, without_brackets
 from schemawire.analysis.tree_repairs import repair_branches
 
 _MAX_WORDS = 20_000
@@ -72,7 +72,8 @@ def read_with_parser(text: str, lexicon: Lexicon) -> ParsedText:
         readings.append(Reading(sentence=sentence, words=tag_words(sentence.tokens, lexicon), facts=facts))
         subjects.append(patterns.context.subject)
     open_ones = [] if len(text) < PROSE_FROM else _within_budget(readings)
-    outside = [without_brackets(without_idioms(readings[i].sentence.tokens, lexicon)) for i in open_ones]
+    plain = [without_idioms(readings[index].sentence.tokens, lexicon) for index in open_ones]
+    outside = [without_brackets(unwrapped_brackets(tokens, lexicon)) for tokens in plain]
     trees = _parse_twice({i: tokens for i, (tokens, _) in zip(open_ones, outside, strict=True)}, readings)
     inside = {index: brackets for index, (_, brackets) in zip(open_ones, outside, strict=True)}
     context = Context(lexicon, product=patterns.context.product, product_name=patterns.context.product_name)
@@ -134,6 +135,8 @@ def _joined(plain: Sequence[Fact], parsed: Sequence[Fact], tree: Tree, lexicon: 
     """Return both readings of a sentence; where they speak of the same words, the tree knows better whose they are."""
     owned = {fact.phrase.head for fact in parsed if isinstance(fact, PropertyFact)}
     related = any(isinstance(fact, RelationFact) for fact in parsed)
+    if any(fact.source.rule == "parser:whether" for fact in parsed):
+        plain = [fact for fact in plain if not (isinstance(fact, PropertyFact) and fact.phrase.hint == "boolean")]
     kinds = {(fact.parent, fact.child) for fact in parsed if isinstance(fact, KindFact)}
     verbs = {node.token.end for node in tree if node.is_verb and node.tag != "VBG"}
     states: set[EntityName] = {

@@ -54,6 +54,8 @@ class References:
         wrapped = context.lexicon.grammar
         if behind and (wrapped.is_in(node.lower, "wrappers") or node.lower in ("number", "type", "kind", "list")):
             return self.resolve(behind[0])
+        if node.kids("poss") and wrapped.is_in(node.lower, "information_words"):
+            return self.owner(node)  # "the patient's information"
         phrase = self.phrases.read(node)
         return None if context.is_system(phrase) else context.name(phrase)
 

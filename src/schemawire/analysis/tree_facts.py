@@ -6,7 +6,6 @@ Knows trees and the verbs' groups; knows no schema and no parser.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from schemawire.analysis.alternatives import read_alternatives
 from schemawire.analysis.attributes import is_known_field
 from schemawire.analysis.context import Context
 from schemawire.analysis.facts import EntityName, Fact, KindFact, PropertyFact, RelationFact, Source
@@ -40,9 +39,10 @@ from schemawire.analysis.tree_filling import (
 from schemawire.analysis.tree_information import is_information, read_information
 from schemawire.analysis.tree_kinds import kinds_by_example
 from schemawire.analysis.tree_lists import listed
-from schemawire.analysis.tree_owners import shared_owner, topic_of
+from schemawire.analysis.tree_owners import owner_of_list, shared_owner, topic_of
 from schemawire.analysis.tree_phrases import Brackets, PhraseReader, conjuncts, coordinated
 from schemawire.analysis.tree_states import read_states
+from schemawire.analysis.tree_whether import read_choices
 from schemawire.schema.model import RelationshipKind
 
 _SURE, _FAIR, _WEAK = 0.85, 0.7, 0.5
@@ -83,7 +83,7 @@ class TreeReader:
             elif node.is_noun:
                 facts.extend(self._read_noun(node))
         self.focus = focus_of(tree, self.refer) or self.focus
-        facts.extend(read_alternatives(tree, brackets, self.refer))
+        facts.extend(read_choices(tree, brackets, self.refer))
         facts.extend(read_mentions(tree, self.refer))
         if self.refer.subject is not None:
             self.context.subject = self.refer.subject
@@ -122,6 +122,7 @@ class TreeReader:
         if owner is None and not all(is_personal(self.phrases.read(noun), self.context.lexicon) for noun in entered):
             owner = self.focus
         owner = owner or next((name for doer in doers if (name := self.refer.resolve(doer)) is not None), None)
+        owner = owner_of_list(entered, self.tree, self.refer) or owner
         for noun, theirs in ((noun, self.refer.owner(noun) or owner) for noun in entered):
             for phrase in self.phrases.read_all(noun) if theirs else ():
                 yield self._property(theirs or (), noun, phrase, verb, kind="association", rule="parser:enters")

@@ -92,7 +92,7 @@ def owner_behind(nodes: Sequence[Node], tree: Tree) -> Node | None:
     """Return whose the items of a list are by the "of" behind the last: "the name and position of a player"."""
     last = max(nodes, key=lambda node: node.index)
     index = last.index + 1
-    if last.lower == "number":
+    if last.lower == "number" and not last.kids("compound"):
         return None
     if index + 1 < len(tree) and tree[index].lower == "of":
         head = head_from(tree, index + 1)

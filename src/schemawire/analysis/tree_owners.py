@@ -23,6 +23,12 @@ def topic_of(verb: Node, stored: Sequence[Node], refer: References) -> EntityNam
     return next((name for name in names if name is not None), None)
 
 
+def owner_of_list(fields: Sequence[Node], tree: Tree, refer: References) -> EntityName | None:
+    """Return whose a list of fields is by the "of" behind its last item."""
+    behind = owner_behind(fields, tree) if fields else None
+    return refer.resolve(behind) if behind is not None else None
+
+
 def shared_owner(stored: Sequence[Node], tree: Tree, refer: References) -> EntityName | None:
     """Return whose a list of fields is: what stands behind its "of", else what was spoken of before."""
     behind = owner_behind(stored, tree) if stored and stored[0].is_noun else None

@@ -24,6 +24,27 @@ Brackets = Mapping[int, Sequence[Token]]
 """What stands in brackets, by the end of the word before them."""
 
 
+_FEWEST = 2
+
+
+def _says_how(tokens: Sequence[Token], index: int, lexicon: Lexicon) -> bool:
+    """Return whether a bracket goes on with the sentence: "(located at an address)"."""
+    behind = tokens[index + 1 : index + 1 + _FEWEST]
+    form = lexicon.verbs.forms.get(behind[0].lower) if len(behind) == _FEWEST else None
+    return form is not None and form.form == "past" and lexicon.grammar.is_in(behind[1].lower, "prepositions")
+
+
+def unwrapped_brackets(tokens: Sequence[Token], lexicon: Lexicon) -> list[Token]:
+    """Return the tokens with commas for the brackets that go on with the sentence."""
+    kept = list(tokens)
+    for index, token in enumerate(tokens):
+        if token.text == "(" and _says_how(tokens, index, lexicon):
+            end = next((i for i in range(index, len(tokens)) if tokens[i].text == ")"), None)
+            for place in (index, end) if end is not None else ():
+                kept[place] = Token(",", ",", tokens[place].start, tokens[place].end)
+    return kept
+
+
 def without_brackets(tokens: Sequence[Token]) -> tuple[list[Token], dict[int, list[Token]]]:
     """Return the tokens outside brackets, and those inside by the end of the word before: a parser trips over them."""
     kept: list[Token] = []
