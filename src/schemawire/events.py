@@ -1,7 +1,5 @@
 """Records of what happened, and the listener that hears them; knows neither who emits nor who listens.
 
-Nobody changes a record: they are not frozen, because two are made for every call and freezing takes three times as long.
-
 Every duration is in seconds. Emitters hold `Listener | None` and skip all work while it is `None`.
 """
 
@@ -10,14 +8,14 @@ from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """One thing that happened, named after what it happened to (a policy, an endpoint, a client)."""
 
     name: str
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CallFinished(Event):
     """A logical call ended: `outcome` is success, failed, rejected, refused or cancelled."""
 
@@ -32,7 +30,7 @@ class CallFinished(Event):
     """Where the time went: queue (its turn), pool (a place), connect, first_byte, body, backoff; of all attempts."""
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptFinished(Event):
     """One attempt ended; `attempt` counts from 1."""
 
@@ -44,7 +42,7 @@ class AttemptFinished(Event):
     error: BaseException | None = None
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RetryScheduled(Event):
     """A further attempt was decided and will start after `delay`."""
 
@@ -53,7 +51,7 @@ class RetryScheduled(Event):
     reason: str
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RetryGivenUp(Event):
     """No further attempt will be made: `reason` is attempts, deadline, hint, budget, unsafe, refused or final."""
 
@@ -61,7 +59,7 @@ class RetryGivenUp(Event):
     reason: str
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BreakerChanged(Event):
     """A circuit breaker moved from one state to another."""
 
@@ -71,7 +69,7 @@ class BreakerChanged(Event):
     open_for: float | None = None
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CallRefused(Event):
     """A policy refused a call before it was sent."""
 
@@ -80,21 +78,21 @@ class CallRefused(Event):
     retry_after: float | None = None
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HedgeStarted(Event):
     """A call took longer than `delay`, so a second attempt was started beside the first."""
 
     delay: float
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FallbackUsed(Event):
     """A call ended badly and its fallback answered instead."""
 
     error: BaseException | None
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CacheUsed(Event):
     """A cache dealt with a call: `outcome` is hit, validated, stood-in (for an error), miss or bypass."""
 
@@ -103,7 +101,7 @@ class CacheUsed(Event):
     """Seconds, where the answer came from the store."""
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointEjected(Event):
     """An endpoint gets no calls for a while: `reason` is outlier or paused (by its own Retry-After)."""
 
@@ -112,7 +110,7 @@ class EndpointEjected(Event):
     reason: str
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointsChanged(Event):
     """A discovery told of other endpoints; those removed get no new calls, and calls under way may finish."""
 
@@ -121,7 +119,7 @@ class EndpointsChanged(Event):
     total: int
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DiscoveryFailed(Event):
     """A discovery could not be asked or understood, wholly or in part: `kept` endpoints stay in use."""
 
@@ -132,7 +130,7 @@ class DiscoveryFailed(Event):
     error: BaseException | None = None
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointHealthChanged(Event):
     """Active health checks changed their mind about an endpoint."""
 
@@ -141,7 +139,7 @@ class EndpointHealthChanged(Event):
     reason: str
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FaultInjected(Event):
     """Chaos did something to a call on purpose: `kind` is fault, latency, outcome or behaviour."""
 
