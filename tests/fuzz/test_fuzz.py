@@ -27,7 +27,7 @@ def test_generated_requests_find_nothing(engine: str, tmp_path: Path, request: p
             environment["SCHEMAWIRE_DATABASE_URL"] = stack.enter_context(databases.fresh(migrated=False))
         service = stack.enter_context(ServiceProcess(tmp_path, environment=environment))
         _store_example(service)
-        report = fuzz(service, program, tmp_path, examples=50, timeout=1_500)
+        report = fuzz(service, program, tmp_path, examples=25, timeout=1_500)
         assert service.is_running
         written = service.log_path.read_text("utf-8", "replace")
     generated = re.search(r"(\d+) generated", report)

@@ -42,7 +42,7 @@ def peak_mb(pid: int) -> float:
 @pytest.mark.soak
 @pytest.mark.timeout(1_800)
 async def test_a_million_elements_in_and_out(own_service: ServiceProcess) -> None:
-    """Uploaded and read back as lines and as events, in less than 150 MB; a small write still goes on top."""
+    """Uploaded and read back as lines and as events, in less than 150 MB; it is full then, and can still be changed."""
     url = f"{own_service.base_url}{API_ROOT}/large/stream"
     timeout = aiohttp.ClientTimeout(total=None)
     async with aiohttp.ClientSession(headers=own_service.headers, timeout=timeout) as session:
@@ -62,4 +62,7 @@ async def test_a_million_elements_in_and_out(own_service: ServiceProcess) -> Non
             assert COUNT / (time.monotonic() - began) > 100_000
         assert peak_mb(own_service.pid) < MOST_MB
     async with Caller(own_service) as call:
-        assert (await call("PATCH", "large", json=create_entity("OneMore"))).json()["version"] == 2
+        assert (await call("PATCH", "large", json=create_entity("OneTooMany"))).status == 422
+        exchange = [{"operation": "delete_entity", "data": {"name": "E0000000"}}, create_entity("Another")]
+        changed = await call("PATCH", "large", json=exchange)
+        assert (changed.status, changed.json().get("version")) == (200, 2), changed

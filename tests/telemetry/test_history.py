@@ -345,3 +345,12 @@ def test_two_processes_may_share_a_file(tmp_path: Path) -> None:
     assert files[0].read("load", TIERS[3], NOON, NOON + 1)[0].count == 2
     for file in files:
         file.close()
+
+
+async def test_a_step_far_longer_than_the_window_looks_only_where_something_is_kept(tmp_path: Path) -> None:
+    """Most of a year for one point, read by the second: an hour of seconds is looked at, and not thirty millions."""
+    async with History(tmp_path / "h.db", clock=Clock()) as history:
+        history.record("load", 1.0)
+        async with asyncio.timeout(2):
+            (point,) = await history.query("load", window=3_600, step=30_000_001)
+    assert (point.count, point.last) == (1, 1.0)

@@ -52,7 +52,7 @@ def _operation() -> dict[str, Any]:
     forms: list[dict[str, Any]] = []
     for target, part in _PARTS.items():
         scope: dict[str, Any] = {"entity": _NAME} if target in _SCOPED else {}
-        loose: dict[str, Any] = {"entity": {**_NAME}} if target == "rule" else {}
+        loose: dict[str, Any] = {"entity": {**_NAME, "type": ["string", "null"]}} if target == "rule" else {}
         whole = {"$ref": REFERENCE.format(model=part)}
         forms.append(
             _form(f"create_{target}", whole if not scope else _object(scope, ["entity", "name", "type"], open_=True))

@@ -269,7 +269,9 @@ class History:
         await self.flush()
         until = math.floor(self._clock() if end is None else end) + 1
         begin = until - seconds
-        found = await self._in_thread(lambda: self._open().read_all(names, tier, begin - begin % length, until))
+        # A step far longer than the window would begin long before anything that is kept: nothing is looked for there.
+        begin = max(begin - begin % length, until - until % tier.step - tier.keep)
+        found = await self._in_thread(lambda: self._open().read_all(names, tier, begin, until))
         return {name: rolled(points, length) for name, points in found.items()}, length
 
     async def series(self) -> list[str]:
