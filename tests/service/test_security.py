@@ -9,7 +9,8 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -167,6 +168,37 @@ async def test_another_process_hears_of_a_revocation_within_a_bounded_time(tmp_p
             await ring.authenticate("Bearer secret")
     finally:
         await store.close()
+
+
+@contextmanager
+def killed_at_the_end(service: ServiceProcess) -> Iterator[None]:
+    """Start a service without waiting for it, and kill it at the end."""
+    service.start()
+    try:
+        yield
+    finally:
+        service.kill()
+
+
+@pytest.mark.timeout(90)
+async def test_a_key_revoked_at_one_process_soon_opens_none_of_the_others(postgres_url: str, tmp_path: Path) -> None:
+    """Two services on one database: the other one goes by what it remembers for five seconds at most."""
+    environment = {"SCHEMAWIRE_DATABASE_URL": postgres_url}
+    first = ServiceProcess(tmp_path / "1", environment=environment)
+    second = ServiceProcess(tmp_path / "2", environment=environment, admin_key=first.admin_key)
+    with killed_at_the_end(second), first:
+        second.wait_ready()
+        async with Caller(first) as here, Caller(second) as there:
+            made = (await here("POST", "/api/keys", json={"name": "n", "scopes": ["read"]})).json()["data"]
+            key = {"Authorization": f"Bearer {made['key']}"}
+            for call in (here, there):
+                assert (await call("GET", "/api/domain-schema", headers=key)).status == 200
+            revoked_at = time.monotonic()
+            assert (await here("DELETE", f"/api/keys/{made['keyId']}")).status == 200
+            assert (await here("GET", "/api/domain-schema", headers=key)).status == 401
+            while (await there("GET", "/api/domain-schema", headers=key)).status == 200:
+                assert time.monotonic() - revoked_at < MEMORY + 1.0
+                await asyncio.sleep(0.1)
 
 
 async def audit_of(call: Caller, project: str, wanted: int) -> list[dict[str, Any]]:
