@@ -12,8 +12,8 @@ from schemawire.errors import SchemaInvalid
 from schemawire.protocol.messages import BatchRequest, OperationResult
 from schemawire.schema import Changes, Operation, Outcome, apply, apply_each, parse_operation, parse_operations
 from schemawire.schema.issues import Issue, invalid, pointer_to
-from schemawire.schema.lookups import looked_up
 from schemawire.service.backend import Backend
+from schemawire.service.foreseen import Carry, Foreseen, changes_of, foresee
 from schemawire.service.once import write_once
 from schemawire.service.refusals import RequestRefused, refusal_of
 from schemawire.service.replies import Answer, encode
@@ -56,7 +56,8 @@ async def run_batch(backend: Backend, write: WriteRequest, wanted: BatchRequest)
     """
     batch = await in_proportion(write.size_bytes, partial(read_batch, wanted.operations, atomic=wanted.atomic))
     write = replace(write, is_dry_run=wanted.dry_run or write.is_dry_run)
-    return await write_once(backend, write, lambda conn: _answer(write, store_batch(conn, write, wanted, batch)))
+    seen = await foresee(backend.store, write.project_id, batch.operations, _carry_of(wanted))
+    return await write_once(backend, write, lambda conn: _answer(write, store_batch(conn, write, wanted, batch, seen)))
 
 
 def read_batch(documents: Sequence[Any], *, atomic: bool) -> ReadBatch:
@@ -88,8 +89,17 @@ def read_batch(documents: Sequence[Any], *, atomic: bool) -> ReadBatch:
     )
 
 
-def store_batch(conn: Connection, write: WriteRequest, wanted: BatchRequest, batch: ReadBatch) -> BatchDone:
+def store_batch(
+    conn: Connection, write: WriteRequest, wanted: BatchRequest, batch: ReadBatch, foreseen: Foreseen | None = None
+) -> BatchDone:
     """Carry out a batch on a connection inside a write transaction, and return one result per operation.
+
+    Args:
+        conn: the connection.
+        write: who asks, and on what terms.
+        wanted: what was asked for.
+        batch: its operations.
+        foreseen: what they change, if it was worked out before.
 
     Raises:
         SchemaInvalid: an operation of an atomic batch cannot be carried out.
@@ -99,12 +109,15 @@ def store_batch(conn: Connection, write: WriteRequest, wanted: BatchRequest, bat
     expected = expected_version(write, view.head, wanted.expected_version)
     note = note_of(write, expected, session_id=wanted.session_id, message=wanted.message)
     check_expected(view, expected)
-    view.look_ahead(looked_up(batch.operations))
-    changes = (apply if wanted.atomic else apply_each)(view, batch.operations, pointer=POINTER)
+    changes, ready = changes_of(view, batch.operations, _carry_of(wanted), foreseen)
     if view.head is None and not any(outcome.error is None for outcome in changes.outcomes):
         return BatchDone(results=_results(batch, changes, None))
-    entry = write_changes(view, changes, note).entry
+    entry = write_changes(view, changes, note, ready=ready).entry
     return BatchDone(results=_results(batch, changes, entry.version), version=entry.version, digest=entry.digest)
+
+
+def _carry_of(wanted: BatchRequest) -> Carry:
+    return partial(apply if wanted.atomic else apply_each, pointer=POINTER)
 
 
 def _answer(write: WriteRequest, done: BatchDone) -> Answer:

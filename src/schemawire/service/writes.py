@@ -10,8 +10,8 @@ from sqlalchemy import Connection
 from schemawire.protocol.messages import CreateRequest, RestoreRequest
 from schemawire.schema import DomainSchema, apply, check, parse_operations, parse_part
 from schemawire.schema.issues import refuse
-from schemawire.schema.lookups import looked_up
 from schemawire.service.backend import Backend
+from schemawire.service.foreseen import changes_of, foresee
 from schemawire.service.history import version_record
 from schemawire.service.once import write_once
 from schemawire.service.replies import Answer, encode
@@ -68,14 +68,15 @@ async def change_project(backend: Backend, write: WriteRequest, documents: Seque
         VersionMoved: a precondition fails.
     """
     operations = await in_proportion(write.size_bytes, partial(parse_operations, documents, ""))
+    carry = partial(apply, pointer="")
+    seen = await foresee(backend.store, write.project_id, operations, carry)
 
     def work(conn: Connection) -> Answer:
         view = _view_of_existing(conn, write.project_id)
         note = note_of(write, expected_version(write, view.head))
         store.check_expected(view, note.expected_version)
-        view.look_ahead(looked_up(operations))
-        changes = apply(view, operations, pointer="")
-        return answer_of(write, store.write_changes(view, changes, note))
+        changes, ready = changes_of(view, operations, carry, seen)
+        return answer_of(write, store.write_changes(view, changes, note, ready=ready))
 
     return await write_once(backend, write, work)
 

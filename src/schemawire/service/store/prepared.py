@@ -7,11 +7,14 @@ statement through SQLAlchemy. Knows nothing of what the statements mean.
 
 import sqlite3
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any, cast
 
 from sqlalchemy import Connection, Delete, Insert, Select, Update
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
+_ROWS_AT_ONCE = 50
+"""Rows of one INSERT: each statement costs a change of hands of the interpreter's lock, and SQLite some setting up."""
 _DIALECT = SQLiteDialect_pysqlite(paramstyle="named")
 _ORDERED = SQLiteDialect_pysqlite(paramstyle="qmark")
 
@@ -30,6 +33,8 @@ class Prepared:
         self._text = str(statement.compile(dialect=_DIALECT))
         ordered = statement.compile(dialect=_ORDERED)
         self._ordered_text, self._names = str(ordered), tuple(ordered.positiontup or ())
+        row = ", (" + ", ".join("?" * len(self._names)) + ")"
+        self._many_text = self._ordered_text + row * (_ROWS_AT_ONCE - 1)
 
     def run(self, conn: Connection, values: Mapping[str, Any]) -> None:
         """Run it once, for its effect."""
@@ -58,7 +63,10 @@ class Prepared:
         if not rows:
             return
         if conn.dialect.name == "sqlite":
-            _driver(conn).executemany(self._ordered_text, rows)
+            driver, whole = _driver(conn), len(rows) - len(rows) % _ROWS_AT_ONCE
+            for start in range(0, whole, _ROWS_AT_ONCE):
+                driver.execute(self._many_text, [*chain.from_iterable(rows[start : start + _ROWS_AT_ONCE])])
+            driver.executemany(self._ordered_text, rows[whole:])
         else:
             conn.execute(self._statement, [dict(zip(self._names, row, strict=True)) for row in rows])
 

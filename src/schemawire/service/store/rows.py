@@ -61,6 +61,11 @@ def content_of(element: Element, rank: int, ordinal: int) -> RowContent:
     return RowContent(rank, element.key, ordinal, element_digest(element), encode(element))
 
 
+def ready_contents(changes: Iterable[Change]) -> dict[Key, tuple[bytes, bytes]]:
+    """Return digest and document of each element that is written, worked out before they are needed."""
+    return {(each.kind, each.key): (element_digest(each.after), encode(each.after)) for each in changes if each.after}
+
+
 def current_rows(conn: Connection, project_id: str, keys: Iterable[Key]) -> dict[tuple[int, str], RowContent]:
     """Return the current rows of these elements, by rank and key."""
     by_rank: dict[int, list[str]] = {}

@@ -3,7 +3,8 @@
 Knows nothing of who asked for it.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 from sqlalchemy import select
 
@@ -18,6 +19,7 @@ from schemawire.service.store.tables import elements
 from schemawire.service.store.view import SqlView
 
 _remembered = DigestMemory()
+_NOTHING: Mapping[Key, tuple[bytes, bytes]] = MappingProxyType({})
 
 
 class VersionStep:
@@ -26,8 +28,9 @@ class VersionStep:
     Invariant: `head` is the project where it is there, else the schema so far is empty and no row is current.
     """
 
-    def __init__(self, view: SqlView, changes: Changes) -> None:
+    def __init__(self, view: SqlView, changes: Changes, ready: Mapping[Key, tuple[bytes, bytes]] = _NOTHING) -> None:
         self.changes = changes
+        self._ready = ready
         self.version = 1 if view.stored is None else view.stored.version + 1
         self.parent = None if view.stored is None else view.stored.digest
         self._conn = view.conn
@@ -77,7 +80,12 @@ class VersionStep:
             if change.after is not None:
                 key = _ranked(change)
                 ordinal = places[key] if key in places else stored[key].ordinal
-                yield rows.content_of(change.after, key[0], ordinal)
+                known = self._ready.get((change.kind, change.key))
+                yield (
+                    rows.content_of(change.after, key[0], ordinal)
+                    if known is None
+                    else RowContent(*key, ordinal, *known)
+                )
 
     def _moved(self, keys: list[RankedKey]) -> dict[RankedKey, RowContent]:
         return rows.current_rows(self._conn, self._rows_key, [(ELEMENT_KINDS[rank], key) for rank, key in keys])

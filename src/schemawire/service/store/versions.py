@@ -4,7 +4,7 @@ Knows nothing of how changes come about, nor of HTTP.
 """
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from sqlalchemy import Connection, bindparam, insert, or_, select, update
 
@@ -101,7 +101,14 @@ def check_expected(view: SqlView, expected_version: int | None, *, touching: Col
     )
 
 
-def write_changes(view: SqlView, changes: Changes, note: WriteNote, *, order: Sequence[Key] | None = None) -> Written:
+def write_changes(
+    view: SqlView,
+    changes: Changes,
+    note: WriteNote,
+    *,
+    order: Sequence[Key] | None = None,
+    ready: Mapping[Key, tuple[bytes, bytes]] | None = None,
+) -> Written:
     """Store the changes as the next version, or nothing if they are empty; a missing project is created.
 
     Args:
@@ -110,6 +117,7 @@ def write_changes(view: SqlView, changes: Changes, note: WriteNote, *, order: Se
         note: who writes, when, why, and on top of which version.
         order: the order of all elements where a whole document was written (`document_order`); otherwise elements
             keep their places and new ones come last.
+        ready: digest and document of elements that are written, where they are known (`rows.ready_contents`).
 
     Raises:
         VersionMoved: the newest version is not the expected one; nothing is written.
@@ -121,7 +129,7 @@ def write_changes(view: SqlView, changes: Changes, note: WriteNote, *, order: Se
     if view.head is not None and changes.is_empty:
         return Written(entry=require_row(view.conn, view.project_id, view.head.version), changed=False)
     note_touched(view.conn, view.project_id)
-    step = VersionStep(view, changes)
+    step = VersionStep(view, changes, ready or {})
     touched = step.write_rows(order)
     entry = step.entry(note)
     _save(view.conn, step, entry, is_new=view.stored is None)
