@@ -12,7 +12,9 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from schemawire.service.access import Principal
-from schemawire.service.frontier import CLIENT_GONE, Frontier
+from schemawire.service.admission import KeyRates
+from schemawire.service.auditing import AuditTrail
+from schemawire.service.frontier import CLIENT_GONE, EntryTerms, Frontier
 from schemawire.service.recorder import Recorder
 from schemawire.service.refusals import RequestRefused
 from schemawire.service.strict_json import is_deeper_than, parse_json
@@ -33,7 +35,8 @@ async def ask(app: ASGIApp, recorder: Recorder) -> list[Message]:
     async def receive() -> Message:
         return {"type": "http.disconnect"}
 
-    frontier = Frontier(app, authenticate=admit, store_id=lambda: "store-1", recorder=recorder)
+    terms = EntryTerms(rates=KeyRates(rate=0.0, burst=1), trail=AuditTrail())
+    frontier = Frontier(app, authenticate=admit, store_id=lambda: "store-1", recorder=recorder, terms=terms)
     scope = {"type": "http", "method": "GET", "path": "/x", "raw_path": b"/x", "headers": []}
     await frontier(scope, receive, send)
     return sent
