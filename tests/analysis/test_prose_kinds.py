@@ -147,3 +147,45 @@ def test_brackets_and_possessors_say_whose_a_field_is(
     """A bracket that goes on with the sentence belongs to it; "of the patient's information" means the patient."""
     assert fields <= fields_of(text, entity)
     assert not fields_of(text, entity) & others
+
+
+@pytest.mark.parametrize(
+    ("text", "entity", "fields"),
+    [
+        ("A lease starts on a certain date, may end on a certain date, and requires a fee. Tenants sign leases.",
+         "Lease", {"start_date", "end_date"}),
+        ("A race begins at a given time and is held on a track. A race has a title and a prize money.", "Race",
+         {"start_time", "title"}),
+        ("A repair order is created for the skates, which includes a number, a date as well as an estimated cost. "
+         "Skates have a size and a brand.", "RepairOrder", {"number", "date", "estimated_cost"}),
+        ("For each pair of skates, the brand and the size are recorded. The staff keeps track of skates.", "Skate",
+         {"brand", "size"}),
+    ],
+)  # fmt: skip
+def test_fields_are_found_in_what_happens(text: str, entity: str, fields: set[str]) -> None:
+    """When something begins and ends, and what a paper made for something includes, are fields of it."""
+    assert fields <= fields_of(text, entity)
+    assert "track" not in fields_of(text, entity)
+
+
+def test_what_something_may_be_are_its_kinds() -> None:
+    """A tenant, who may be a person or a club, has both for kinds; who may also be something is no kind of it."""
+    text = "A plot is leased by a tenant, who may be a private person or a club. A club has a name and a seat number. "
+    schema = draft_of(text + "A private person has a first name. A tenant may also be a caretaker.").schema
+    assert {entity.name for entity in schema.entities if entity.extends == "Tenant"} == {"PrivatePerson", "Club"}
+
+
+@pytest.mark.parametrize(
+    ("text", "absent"),
+    [
+        ("A form has a signature. The signature is a digital signature, i.e. an image. Forms have titles.", "Image"),
+        ("A patient has a name and a birth date and may bring someone else who is a doctor. Doctors have a wage.",
+         "Someone"),
+    ],
+)  # fmt: skip
+def test_other_words_for_a_thing_are_no_kinds(text: str, absent: str) -> None:
+    """What "i.e." explains gives no value and no kind, nor does what is said of someone."""
+    schema = draft_of(text).schema
+    assert absent not in names_of(schema)
+    assert not any(absent.lower() in enum.values for enum in schema.enums)
+    assert not any(entity.extends == "Doctor" for entity in schema.entities)

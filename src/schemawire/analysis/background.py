@@ -10,14 +10,20 @@ from schemawire.analysis.parsing import Node, Tree
 from schemawire.analysis.sentences import Token
 
 _MAX_WORDS = 4
+_SAME = frozenset({"i.e.", "i.e", "ie"})
+_CLOSING = frozenset({",", ".", ";", "!", "?", ")"})
 _PRESENT = ("VBZ", "VBP", "MD")
 
 
 def without_idioms(tokens: Sequence[Token], lexicon: Lexicon) -> list[Token]:
-    """Return the tokens without idioms whose nouns name nothing: "as a result", "in the past", "by hand"."""
+    """Return the tokens without idioms whose nouns name nothing, such as "by hand", and with "and" for "as well as"."""
     kept: list[Token] = []
     index = 0
     while index < len(tokens):
+        if [token.lower for token in tokens[index : index + 3]] == ["as", "well", "as"]:
+            kept.append(Token("and", "and", tokens[index].start, tokens[index + 2].end))
+            index += 3
+            continue
         length = _idiom_at(tokens, index, lexicon)
         index += length
         if length and not kept and index < len(tokens) and tokens[index].text == ",":
@@ -26,6 +32,18 @@ def without_idioms(tokens: Sequence[Token], lexicon: Lexicon) -> list[Token]:
             kept.append(tokens[index])
             index += 1
     return kept
+
+
+def without_explanations(tokens: Sequence[Token]) -> list[Token]:
+    """Return the tokens without what "i.e." only says in other words: "a digital signature, i.e. an image"."""
+    start = next((index for index, token in enumerate(tokens) if token.lower in _SAME), None)
+    if start is None or start + 1 >= len(tokens) or tokens[start + 1].lower not in ("a", "an", "the"):
+        return list(tokens)
+    end = next((i for i in range(start + 1, len(tokens)) if tokens[i].text in _CLOSING), len(tokens))
+    if any(token.lower in ("and", "or") for token in tokens[start:end]):
+        return list(tokens)
+    opening = start - 1 if start and tokens[start - 1].text == "," else start
+    return [*tokens[:opening], *tokens[end + (end < len(tokens) and tokens[end].text == ",") :]]
 
 
 def _idiom_at(tokens: Sequence[Token], index: int, lexicon: Lexicon) -> int:

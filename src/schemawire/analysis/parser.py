@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from schemawire.analysis.alternatives import shared_heads
-from schemawire.analysis.background import states_quality, tells_the_past, without_idioms
+from schemawire.analysis.background import states_quality, tells_the_past, without_explanations, without_idioms
 from schemawire.analysis.context import Context
 from schemawire.analysis.facts import (
     ConstraintFact,
@@ -67,7 +67,8 @@ def read_with_parser(text: str, lexicon: Lexicon) -> ParsedText:
     readings = []
     subjects = []
     patterns.context.aliases |= product_names(text, lexicon)
-    for sentence in split_sentences(text):
+    for whole in split_sentences(text):
+        sentence = replace(whole, tokens=tuple(without_explanations(whole.tokens)))
         facts = tuple(patterns.read_sentence(sentence))
         readings.append(Reading(sentence=sentence, words=tag_words(sentence.tokens, lexicon), facts=facts))
         subjects.append(patterns.context.subject)
@@ -137,6 +138,8 @@ def _joined(plain: Sequence[Fact], parsed: Sequence[Fact], tree: Tree, lexicon: 
     related = any(isinstance(fact, RelationFact) for fact in parsed)
     if any(fact.source.rule == "parser:whether" for fact in parsed):
         plain = [fact for fact in plain if not (isinstance(fact, PropertyFact) and fact.phrase.hint == "boolean")]
+    if any(node.dep == "relcl" and node.lemma == "be" for node in tree):  # "someone else who is a doctor"
+        plain = [fact for fact in plain if not isinstance(fact, KindFact)]
     kinds = {(fact.parent, fact.child) for fact in parsed if isinstance(fact, KindFact)}
     verbs = {node.token.end for node in tree if node.is_verb and node.tag != "VBG"}
     states: set[EntityName] = {

@@ -9,7 +9,7 @@ from schemawire.analysis.attributes import is_known_field
 from schemawire.analysis.context import Context
 from schemawire.analysis.facts import EntityName
 from schemawire.analysis.parsing import Node
-from schemawire.analysis.tree_clauses import adjuncts
+from schemawire.analysis.tree_clauses import LIGHT, adjuncts
 from schemawire.analysis.tree_phrases import PhraseReader
 
 _PLURAL_PRONOUNS = frozenset({"they", "them", "their"})
@@ -84,6 +84,8 @@ class References:
 
     def owner(self, node: Node) -> EntityName | None:
         """Return whose a noun is: "its name", "the guest's name", "the name of the guest"."""
+        if (node.head.lemma, node.lower) in LIGHT:
+            return None  # "keep track of skates"
         for owner in node.kids("poss"):
             if owner.tag == "PRP$":
                 return self._antecedent(owner.lower)

@@ -9,7 +9,7 @@ from schemawire.analysis.parsing import Node
 from schemawire.analysis.tree_phrases import conjuncts
 
 _MAX_CLIMB = 8
-_LIGHT = frozenset({("take", "place"), ("take", "part"), ("take", "account"), ("keep", "track"), ("make", "use")})
+LIGHT = frozenset({("take", "place"), ("take", "part"), ("take", "account"), ("keep", "track"), ("make", "use")})
 _CONDITIONS = frozenset({"if", "when", "unless", "whenever", "once", "until", "while", "after", "before"})
 
 
@@ -93,7 +93,7 @@ def is_relative(node: Node) -> bool:
 def objects(verb: Node) -> list[Node]:
     """Return what a verb is done to, with everything listed with it; the head noun of "that it stores"."""
     own = [other for thing in verb.kids("dobj", "dative") for other in conjuncts(thing) if not is_relative(thing)]
-    own = [thing for thing in own if (verb.lemma, thing.lower) not in _LIGHT]
+    own = [thing for thing in own if (verb.lemma, thing.lower) not in LIGHT]
     relative = any(is_relative(thing) for thing in verb.kids("dobj"))
     if relative and verb.dep == "relcl" and verb.head.is_noun:
         return [verb.head]

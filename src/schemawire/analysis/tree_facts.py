@@ -37,11 +37,12 @@ from schemawire.analysis.tree_filling import (
     unwrapped,
 )
 from schemawire.analysis.tree_information import is_information, read_information
-from schemawire.analysis.tree_kinds import kinds_by_example
+from schemawire.analysis.tree_kinds import kinds_by_example, says_kind
 from schemawire.analysis.tree_lists import listed
 from schemawire.analysis.tree_owners import owner_of_list, shared_owner, topic_of
 from schemawire.analysis.tree_phrases import Brackets, PhraseReader, conjuncts, coordinated
 from schemawire.analysis.tree_states import read_states
+from schemawire.analysis.tree_times import read_times
 from schemawire.analysis.tree_whether import read_choices
 from schemawire.schema.model import RelationshipKind
 
@@ -66,8 +67,7 @@ class TreeReader:
     def read(self, tree: Tree, brackets: Brackets) -> list[Fact]:
         """Return what one sentence says; an example says nothing that lasts."""
         self.phrases, self.tree = PhraseReader(self.context.lexicon, brackets), tree
-        opening = " ".join(node.lower for node in tree[:2])
-        if opening.startswith(_EXAMPLES):
+        if " ".join(node.lower for node in tree[:2]).startswith(_EXAMPLES):
             return []
         self.refer = References(self.context, self.phrases)
         self.refer.topic = self.refer.opening(tree[0])
@@ -83,7 +83,7 @@ class TreeReader:
             elif node.is_noun:
                 facts.extend(self._read_noun(node))
         self.focus = focus_of(tree, self.refer) or self.focus
-        facts.extend(read_choices(tree, brackets, self.refer))
+        facts.extend((*read_choices(tree, brackets, self.refer), *read_times(tree, self.refer)))
         facts.extend(read_mentions(tree, self.refer))
         if self.refer.subject is not None:
             self.context.subject = self.refer.subject
@@ -272,7 +272,7 @@ class TreeReader:
                 yield from self._kinds(doers, of[0], _SURE)
             elif verb.dep == "relcl" and attribute.tag == "NNS" and self._names_kind(attribute, doers):
                 yield from self._kinds(coordinated(doers), attribute, _FAIR)
-            elif modality(verb) in ("", "will") and self._names_kind(attribute, doers):
+            elif says_kind(verb, attribute) and self._names_kind(attribute, doers):
                 listed = conjuncts(attribute)
                 if len(listed) > 1 and len(doers) == 1:
                     yield from self._kinds(listed, doers[0], _FAIR)

@@ -9,9 +9,10 @@ from schemawire.analysis.facts import EntityName, KindFact, Source
 from schemawire.analysis.lexicon import Lexicon
 from schemawire.analysis.parsing import Node, Tree
 from schemawire.analysis.references import References
-from schemawire.analysis.tree_clauses import adjuncts
+from schemawire.analysis.tree_clauses import adjuncts, modality
 from schemawire.analysis.tree_filling import is_doer
 from schemawire.analysis.tree_lists import head_from, listed
+from schemawire.analysis.tree_phrases import conjuncts
 
 _LIKELY = 0.65
 _SENSES = ("bodies", "documents", "events", "objects", "places")
@@ -68,3 +69,13 @@ def _is_alike(name: EntityName, parent: EntityName, lexicon: Lexicon) -> bool | 
     if any(parent[-1] in lexicon.senses[sense] for sense in senses):
         return True
     return False if senses or is_doer(name, lexicon) else None
+
+
+def says_kind(verb: Node, attribute: Node) -> bool:
+    """Tell whether a form of be speaks of kinds: "may be a person or a firm" does, "may also be a student" does not."""
+    if modality(verb) in ("", "will"):
+        return True
+    items = conjuncts(attribute)
+    either = any(node.lower == "or" for item in items for node in item.kids("cc"))
+    articles = all(any(word.lower in ("a", "an") for word in item.kids("det")) for item in items)
+    return len(items) > 1 and either and articles and modality(verb) in ("may", "can")

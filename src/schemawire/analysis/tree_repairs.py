@@ -54,9 +54,9 @@ def _lift(verb: Node, lexicon: Lexicon) -> None:
     """Read "a report about a bridge, which includes a verdict": the report does."""
     near = verb.head
     between = near.head
-    far = between.head
+    far = next(iter(between.head.kids("dobj", "nsubjpass")), None) if between.head.is_verb else between.head
     starts = any(child.lower == "which" for child in verb.kids("nsubj"))
-    if not starts or near.dep != "pobj" or between.lower not in _ABOUT or not far.is_noun:
+    if far is None or not starts or near.dep != "pobj" or between.lower not in _ABOUT or not far.is_noun:
         return
     tells = {sense for sense in _TELLING if singular(far.lower) in lexicon.senses[sense]}
     if tells and not any(singular(near.lower) in lexicon.senses[sense] for sense in tells):
