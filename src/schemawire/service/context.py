@@ -17,6 +17,8 @@ _SANE_LABEL = re.compile(r"[\x20-\x7e]{1,80}")
 _ids = random.Random(secrets.randbits(256))  # noqa: S311  # request ids are names, not secrets
 MAX_DEADLINE_MS = 24 * 3600 * 1000
 MAX_KEY_LENGTH = 255
+_REQUEST_ID = names.REQUEST_ID.lower().encode()
+_REQUEST_DEADLINE = names.REQUEST_DEADLINE.lower().encode()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -50,7 +52,8 @@ class RequestContext:
 
     def label(self, name: str) -> str | None:
         """Return a header's value if it is fit for a log."""
-        value = self.header(name)
+        given = self.headers.get(_field(name))
+        value = given and given.decode("latin-1").strip()
         return value if value and _SANE_LABEL.fullmatch(value) else None
 
     def check_headers(self) -> None:
@@ -102,10 +105,12 @@ def context_of(raw_headers: Iterable[tuple[bytes, bytes]]) -> RequestContext:
     headers: dict[bytes, bytes] = {}
     for name, value in raw_headers:
         headers.setdefault(name, value)
-    given = headers.get(b"x-request-id", b"").decode("latin-1")
-    request_id = given if _SANE_ID.fullmatch(given) else f"{_ids.getrandbits(128):032x}"
+    given = headers.get(_REQUEST_ID)
+    if given is None or not _SANE_ID.fullmatch(request_id := given.decode("latin-1")):
+        request_id = f"{_ids.getrandbits(128):032x}"
     context = RequestContext(request_id=request_id, headers=headers, started=time.monotonic())
-    _read_deadline(context)
+    if _REQUEST_DEADLINE in headers:
+        _read_deadline(context)
     return context
 
 
