@@ -67,9 +67,13 @@ def test_a_change_is_judged_before_it_is_made(online: CommandLine) -> None:
 
 @pytest.mark.timeout(60)
 def test_a_project_is_purged_only_when_that_is_meant(online: CommandLine) -> None:
-    """It asks first; afterwards nothing of the project is left."""
+    """It asks first; afterwards nothing of the project is left. Before that, a deleted one is listed apart."""
     store(online, "purged", BOOK)
     assert online("project", "purge", "purged", stdin="n\n").returncode == 1
     assert online("project", "show", "purged").returncode == 0
+    assert online("project", "delete", "purged", "--yes").returncode == 0
+    for flags, is_listed in (((), False), (("--deleted",), True)):
+        listed = json.loads(online("project", "list", *flags, "--json").stdout)
+        assert ("purged" in {row["projectId"] for row in listed}) == is_listed
     assert online("project", "purge", "purged", "--yes").returncode == 0
     assert online("project", "restore", "purged", "1").returncode == 3

@@ -67,10 +67,14 @@ async def export(
 
 
 @command(projects, "list", backend=True)
-async def list_projects(call: Invocation) -> None:
+async def list_projects(
+    call: Invocation,
+    *,
+    deleted: Annotated[bool, typer.Option("--deleted", help="The deleted ones; a restore brings them back.")] = False,
+) -> None:
     """List the projects that the key may read."""
     async with connected(call) as handler:
-        rows = [record async for record in _all_projects(handler)]
+        rows = [record async for record in _all_projects(handler, deleted=deleted)]
     if call.as_json:
         call.screen.document([record.model_dump(mode="json", by_alias=True) for record in rows])
         return
@@ -78,10 +82,10 @@ async def list_projects(call: Invocation) -> None:
     call.screen.show(call.screen.table("", ("project", "version", "elements", "updated", "digest"), cells))
 
 
-async def _all_projects(handler: "DomainSchemaHandler") -> "AsyncIterator[ProjectRecord]":
+async def _all_projects(handler: "DomainSchemaHandler", *, deleted: bool) -> "AsyncIterator[ProjectRecord]":
     after: str | None = None
     while True:
-        page = await handler.list_projects(after=after)
+        page = await handler.list_projects(after=after, deleted=deleted)
         for record in page.projects:
             yield record
         if page.next is None or page.next == after:

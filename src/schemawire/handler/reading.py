@@ -40,14 +40,18 @@ class Reading:
             raise NotFound(f"Project {project_id!r} has no entity {name!r}.", fix=f"Its entities: {known}.", status=404)
         return found
 
-    async def list_projects(self, *, limit: int | None = None, after: str | None = None) -> ProjectPage:
+    async def list_projects(
+        self, *, limit: int | None = None, after: str | None = None, deleted: bool = False
+    ) -> ProjectPage:
         """Return projects in the order of their ids; give `page.next` as `after` to go on.
 
         Args:
             limit: projects per page; the backend's default if not given.
             after: the cursor of an earlier page.
+            deleted: the deleted projects, which a restore brings back, in place of the others.
         """
-        params = {name: str(value) for name, value in without_none({"limit": limit, "after": after}).items()}
+        given = {"limit": limit, "after": after, "deleted": "true" if deleted else None}
+        params = {name: str(value) for name, value in without_none(given).items()}
         reply = (await self._backend.read(paths.API_ROOT, params)).read(Reply)
         return ProjectPage.model_validate(reply.data)
 

@@ -166,9 +166,11 @@ class SyncDomainSchemaHandler:
         """See `DomainSchemaHandler.get_entity`."""
         return self._thread.run(self._handler.get_entity(project_id, name))
 
-    def list_projects(self, *, limit: int | None = None, after: str | None = None) -> ProjectPage:
+    def list_projects(
+        self, *, limit: int | None = None, after: str | None = None, deleted: bool = False
+    ) -> ProjectPage:
         """See `DomainSchemaHandler.list_projects`."""
-        return self._thread.run(self._handler.list_projects(limit=limit, after=after))
+        return self._thread.run(self._handler.list_projects(limit=limit, after=after, deleted=deleted))
 
     def versions(self, project_id: str) -> tuple[VersionRecord, ...]:
         """See `DomainSchemaHandler.versions`."""
