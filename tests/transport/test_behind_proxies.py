@@ -44,13 +44,14 @@ async def test_connections_cut_by_nginx_cost_no_call(stack: AsyncExitStack, tmp_
     assert client.statistics().calls.failed == 0
 
 
-async def test_reload_of_nginx_under_load_fails_no_call(stack: AsyncExitStack, tmp_path: Path) -> None:
+@pytest.mark.parametrize("wire", ["aiohttp", "httpx2", "pyreqwest"])
+async def test_reload_of_nginx_under_load_fails_no_call(stack: AsyncExitStack, tmp_path: Path, wire: str) -> None:
     """While nginx is told three times of other services, every write under way and every later one succeeds."""
     servers = [await stack.enter_async_context(RawServer(OK)) for _ in range(3)]
     urls = [server.url for server in servers]
     nginx = Nginx(tmp_path, urls[:1])
     await stack.enter_async_context(nginx.serving())
-    client = await stack.enter_async_context(Client(nginx.url))
+    client = await stack.enter_async_context(Client(nginx.url, wire=wire))
     load = Load(client, workers=6)
     async with load.running():
         for listed in (urls[1:2], urls[2:], urls):

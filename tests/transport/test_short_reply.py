@@ -197,8 +197,11 @@ async def test_connections_of_the_session_serve_exchanges_and_the_other_way_roun
         await wire.aclose()
 
 
-async def test_kept_connections_that_are_closed_say_nothing_against_the_endpoint() -> None:
+# The pool of httpx2 offers the next attempt another kept connection, each of which may be closed too.
+@pytest.mark.parametrize(("wire", "retries"), [("aiohttp", 1), ("httpx2", 8)])
+async def test_kept_connections_that_are_closed_say_nothing_against_the_endpoint(wire: str, retries: int) -> None:
     """A server that closes all of its kept connections at once, as a proxy does when it reloads, opens no breaker."""
+    retry = RetryConfig(max_retries=retries, transient_base=0.01)
     generation = closed = 0
 
     async def reloading(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -214,7 +217,7 @@ async def test_kept_connections_that_are_closed_say_nothing_against_the_endpoint
             await asyncio.sleep(0.02)
             writer.write(http(200, b"fine"))
 
-    async with RawServer(reloading) as server, Client(server.url, retry=RetryConfig(max_retries=1)) as client:
+    async with RawServer(reloading) as server, Client(server.url, retry=retry, wire=wire) as client:
         for _ in range(3):
             generation += 1
             async with asyncio.TaskGroup() as group:
@@ -232,14 +235,15 @@ async def test_kept_connections_that_are_closed_say_nothing_against_the_endpoint
             await client.request("POST", "/", body=b"once")
 
 
-async def test_fresh_connections_that_are_closed_count_against_the_endpoint() -> None:
+@pytest.mark.parametrize("wire", ["aiohttp", "httpx2", "pyreqwest"])
+async def test_fresh_connections_that_are_closed_count_against_the_endpoint(wire: str) -> None:
     """A server that accepts and never answers is ill, however it is called."""
 
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await head(reader)
         writer.close()
 
-    async with RawServer(silent) as server, Client(server.url, retry=None) as client:
+    async with RawServer(silent) as server, Client(server.url, retry=None, wire=wire) as client:
         for _ in range(5):
             with pytest.raises(ConnectionLost):
                 await client.request("GET", "/")

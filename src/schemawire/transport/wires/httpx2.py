@@ -6,7 +6,15 @@ from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import httpx2
 
-from schemawire.errors import AttemptTimeout, BadReply, Closed, ConnectFailed, ConnectionLost, SchemawireError
+from schemawire.errors import (
+    AttemptTimeout,
+    BadReply,
+    Closed,
+    ConnectFailed,
+    ConnectionLost,
+    ConnectionStale,
+    SchemawireError,
+)
 from schemawire.transport.loops import LoopOwner
 from schemawire.transport.message import Headers, Request
 from schemawire.transport.options import PoolConfig, ProxyConfig, TlsConfig
@@ -51,6 +59,7 @@ class Httpx2Wire:
         timeout = httpx2.Timeout(connect=_limit(connect_timeout), read=limit, write=limit, pool=None)
         self._requests += 1
         self._in_flight += 1
+        course = _Course()
         try:
             outgoing = client.build_request(
                 request.method,
@@ -58,11 +67,12 @@ class Httpx2Wire:
                 headers=list(request.headers.pairs),
                 content=request.content(),
                 timeout=timeout,
+                extensions={"trace": course.note},
             )
             response = await client.send(outgoing, stream=True, follow_redirects=False)
         except (httpx2.TransportError, httpx2.InvalidURL, OSError) as error:
             self._in_flight -= 1
-            raise translated(error, request.url) from error
+            raise translated(error, request.url, is_kept=course.is_kept) from error
         except BaseException:
             self._in_flight -= 1
             raise
@@ -142,7 +152,27 @@ _ENDED = ("disconnected", "closed connection", "StreamReset", "ConnectionTermina
 _REFUSED_STREAM = ("StreamReset", "error_code:7,")
 
 
-def translated(error: Exception, url: str, *, head_arrived: bool = False) -> SchemawireError:
+class _Course:
+    """Which way one request went: whether a connection was made for it, and in which version of HTTP it was sent."""
+
+    __slots__ = ("_is_fresh", "_is_http1")
+
+    def __init__(self) -> None:
+        self._is_fresh = False
+        self._is_http1 = False
+
+    async def note(self, step: str, details: object) -> None:
+        """Hear a step that httpx2 takes."""
+        self._is_fresh = self._is_fresh or step.startswith("connection.")
+        self._is_http1 = self._is_http1 or step.startswith("http11.")
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether it went over a kept connection that no other request shared."""
+        return self._is_http1 and not self._is_fresh
+
+
+def translated(error: Exception, url: str, *, head_arrived: bool = False, is_kept: bool = False) -> SchemawireError:
     """Return our error for one of httpx2's; what was raised before a connection existed, or refused, is unsent."""
     cause = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     match error:
@@ -156,6 +186,8 @@ def translated(error: Exception, url: str, *, head_arrived: bool = False) -> Sch
             return ConnectFailed(f"{url} refused the request before looking at it ({cause})")
         case httpx2.RemoteProtocolError() if not head_arrived and not any(words in cause for words in _ENDED):
             return BadReply(f"{url} did not answer in HTTP ({cause})")
+        case httpx2.RemoteProtocolError() | httpx2.NetworkError() if is_kept:
+            return ConnectionStale(f"The kept connection to {url} had been closed ({cause})")
         case _:
             return ConnectionLost(f"The connection to {url} broke before the reply was complete ({cause})")
 
