@@ -81,6 +81,14 @@ class ContractApp:
             self.sent_chunks += 1
         await send({"type": "http.response.body", "body": b""})
 
+    async def do_vast(self, scope: Scope, receive: Any, send: Any) -> None:
+        """Send 64 MiB, which is more than the kernel's buffers at both ends may grow to."""
+        await start(send)
+        for _ in range(1024):
+            await send({"type": "http.response.body", "body": b"x" * 65_536, "more_body": True})
+            self.sent_chunks += 1
+        await send({"type": "http.response.body", "body": b""})
+
     async def do_drip(self, scope: Scope, receive: Any, send: Any) -> None:
         await start(send)
         await send({"type": "http.response.body", "body": b"first", "more_body": True})
