@@ -189,3 +189,34 @@ def test_other_words_for_a_thing_are_no_kinds(text: str, absent: str) -> None:
     assert absent not in names_of(schema)
     assert not any(absent.lower() in enum.values for enum in schema.enums)
     assert not any(entity.extends == "Doctor" for entity in schema.entities)
+
+
+def test_longer_compounds_with_the_same_head_are_kinds_too() -> None:
+    """Soil moisture sensors and rain sensors are sensors, where sensors are spoken of."""
+    text = (
+        "There are soil moisture sensors and rain sensors. A soil moisture sensor is installed in a zone while rain "
+        "sensors stand on roofs. A sensor has a code and sends readings. A reading has a value and a unit."
+    )
+    schema = draft_of(text).schema
+    assert {entity.name for entity in schema.entities if entity.extends == "Sensor"} == {
+        "SoilMoistureSensor", "RainSensor",
+    }  # fmt: skip
+
+
+def test_the_status_of_a_thing_has_its_values() -> None:
+    """In "the status of the command (requested, failed)" the values are those of the status."""
+    text = "Commands are logged with the time and the status of the command (requested, completed, failed)."
+    schema = draft_of(text + " A command has a number. Devices run commands.").schema
+    assert {enum.name: enum.values for enum in schema.enums}["CommandStatus"] == ("requested", "completed", "failed")
+
+
+def test_what_something_is_in_one_case_is_no_kind() -> None:
+    """A size, if it is a piece of clothing, makes no kind of anything; items of equipment are equipment."""
+    text = (
+        "An article has a title, a size if it is a piece of clothing, and up to five photos. Parents swap articles. "
+        "Each item of equipment has an inventory number and a daily rate. Parents rent equipment."
+    )
+    schema = draft_of(text).schema
+    assert not any(entity.extends == "Article" for entity in schema.entities)
+    assert {"inventory_number", "daily_rate"} <= fields_of(text, "Equipment")
+    assert not names_of(schema) & {"Piece", "Item"}

@@ -20,7 +20,7 @@ from schemawire.analysis.tree_phrases import Brackets, conjuncts
 
 _SURE, _FAIR = 0.8, 0.65
 _MAX_WORDS, _MAX_ITEMS, _MAX_CLIMB = 4, 12, 4
-_MENTIONED, _COMPOUND, _NEAR = 2, 2, 60
+_MENTIONED, _COMPOUND, _NEAR = 2, (2, 3), 60
 _SEPARATORS = frozenset({",", "and", "or", ";", "/"})
 _STOPS = frozenset({".", "?", "!"})
 _ARTICLES = frozenset({"a", "an", "the"})
@@ -126,6 +126,11 @@ def _decide(noun: Node, items: Sequence[Item], refer: References, *, announced: 
     elif kinds or (named and announced and not field and phrase.plural) or (announced and _all_share(items, noun)):
         yield from _kinds(noun, items, refer)
     elif not named and (field or announced or not phrase.plural):
+        if above is not None and _is_state(above, refer) and noun.kids("det") and (whose := refer.resolve(noun)):
+            yield _values(
+                whose, _field_words(refer.phrases.read(above)), items
+            )  # "the status of the order (open, paid)"
+            return
         of_one_name = above is not None and refer.is_one_name(above, noun)
         owner = holder(above if above is not None and of_one_name else noun, refer)
         words = (
@@ -242,13 +247,13 @@ def shared_heads(mentions: Sequence[MentionFact]) -> dict[EntityName, tuple[Enti
     They must stand near each other. A compound whose first word is a thing of its own says whose it is, not of what
     kind: "order line".
     """
-    told = Counter(mention.words for mention in mentions)
-    compounds = [mention for mention in mentions if len(mention.words) == _COMPOUND and mention.words[1:] in told]
+    told = Counter(mention.words for mention in mentions if mention.role != "modifier")
+    compounds = [mention for mention in mentions if len(mention.words) in _COMPOUND and mention.words[-1:] in told]
     found: dict[EntityName, tuple[EntityName, Source]] = {}
     for index, first in enumerate(compounds):
         for second in compounds[index + 1 : index + 1 + _MAX_ITEMS]:
             pair = {first.words: first, second.words: second}
-            near = second.source.start - first.source.end < _NEAR and first.words[1:] == second.words[1:]
-            if near and len(pair) > 1 and all(told[name[:1]] < _MENTIONED for name in pair):
-                found |= {name: (name[1:], mention.source) for name, mention in pair.items()}
+            near = second.source.start - first.source.end < _NEAR and first.words[-1:] == second.words[-1:]
+            if near and len(pair) > 1 and all(told[name[:-1]] < _MENTIONED for name in pair):
+                found |= {name: (name[-1:], mention.source) for name, mention in pair.items()}
     return found

@@ -138,8 +138,10 @@ def _joined(plain: Sequence[Fact], parsed: Sequence[Fact], tree: Tree, lexicon: 
     related = any(isinstance(fact, RelationFact) for fact in parsed)
     if any(fact.source.rule == "parser:whether" for fact in parsed):
         plain = [fact for fact in plain if not (isinstance(fact, PropertyFact) and fact.phrase.hint == "boolean")]
-    if any(node.dep == "relcl" and node.lemma == "be" for node in tree):  # "someone else who is a doctor"
-        plain = [fact for fact in plain if not isinstance(fact, KindFact)]
+    if any((node.dep == "relcl" and node.lemma == "be") or node.lower == "if" for node in tree):
+        plain = [
+            fact for fact in plain if not isinstance(fact, KindFact)
+        ]  # "someone who is a doctor", "if it is a shirt"
     kinds = {(fact.parent, fact.child) for fact in parsed if isinstance(fact, KindFact)}
     verbs = {node.token.end for node in tree if node.is_verb and node.tag != "VBG"}
     states: set[EntityName] = {

@@ -56,6 +56,8 @@ class References:
             return self.resolve(behind[0])
         if node.kids("poss") and wrapped.is_in(node.lower, "information_words"):
             return self.owner(node)  # "the patient's information"
+        if behind and wrapped.is_in(node.lower, "portions") and not behind[0].kids("det", "poss"):
+            return self.resolve(behind[0])  # "each item of equipment"
         phrase = self.phrases.read(node)
         return None if context.is_system(phrase) else context.name(phrase)
 

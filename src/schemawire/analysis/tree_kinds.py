@@ -9,7 +9,7 @@ from schemawire.analysis.facts import EntityName, KindFact, Source
 from schemawire.analysis.lexicon import Lexicon
 from schemawire.analysis.parsing import Node, Tree
 from schemawire.analysis.references import References
-from schemawire.analysis.tree_clauses import adjuncts, modality
+from schemawire.analysis.tree_clauses import adjuncts, is_conditional, modality
 from schemawire.analysis.tree_filling import is_doer
 from schemawire.analysis.tree_lists import head_from, listed
 from schemawire.analysis.tree_phrases import conjuncts
@@ -73,6 +73,8 @@ def _is_alike(name: EntityName, parent: EntityName, lexicon: Lexicon) -> bool | 
 
 def says_kind(verb: Node, attribute: Node) -> bool:
     """Tell whether a form of be speaks of kinds: "may be a person or a firm" does, "may also be a student" does not."""
+    if is_conditional(verb):
+        return False  # "a size, if it is a shirt"
     if modality(verb) in ("", "will"):
         return True
     items = conjuncts(attribute)
