@@ -93,7 +93,8 @@ def test_what_was_never_sent_is_noticed(store: Path) -> None:
         ("DELETE FROM elements WHERE kind_rank = 1 AND project_id = 'one'", "one: the stored bytes give digest"),
         ("UPDATE versions SET digest = replace(digest, 'a', 'b')", "has digest"),
         (
-            "INSERT INTO versions SELECT project_id, 2, digest, digest, header, element_count, created_at, created_by,"
+            "INSERT INTO versions (project_id, version, digest, parent, header, element_count, created_at, created_by,"
+            " session_id, message) SELECT project_id, 2, digest, digest, header, element_count, created_at, created_by,"
             " session_id, message FROM versions WHERE project_id = 'two'",
             "two: 2 versions in the history, 1 was made",
         ),

@@ -1,5 +1,6 @@
 """Who gets in: keys, scopes, projects; what every reply carries, and what the log never holds."""
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -119,6 +120,7 @@ async def test_the_log_tells_who_and_what_but_no_secret_and_no_body(own_service:
         headers = {"X-Environment": "staging", "X-Client": "conversational-ai-engine", "X-Request-ID": "trace-1"}
         await call("PUT", "secret-free", json={**BLOG, "description": "confidential words"}, headers=headers)
         await call("GET", "secret-free", headers={"Authorization": "Bearer wrong-key-value"}, anonymous=True)
+    await asyncio.to_thread(own_service.stop)  # lines are written in groups; the last ones at the end
     text = own_service.log_path.read_text("utf-8")
     lines = [json.loads(line) for line in text.splitlines()]
     put = next(line for line in lines if line.get("requestId") == "trace-1")

@@ -191,7 +191,7 @@ async def test_readings_arrive_in_order_with_their_headers(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(("status", "problem"), [(500, "status 500"), (429, "status 429"), (401, "status 401"),
-                                                 (302, "status 302"), (0, "connection_lost")])  # fmt: skip
+                                                 (302, "status 302"), (0, "connection_stale")])  # fmt: skip
 async def test_a_store_that_fails_gets_it_later(tmp_path: Path, status: int, problem: str) -> None:
     """An answer that may change with time or configuration keeps the batch, and the order."""
     async with serving(204, status, status, 204) as store:
