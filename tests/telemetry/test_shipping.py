@@ -276,7 +276,8 @@ async def test_it_reads_and_delivers_by_itself(tmp_path: Path) -> None:
             async with asyncio.timeout(5):
                 while len(store.bodies) < 3:  # noqa: ASYNC110  # timers do it, unasked
                     await asyncio.sleep(0.01)
-        assert store.values() == [float(number + 1) for number in range(int(source.value))]
+        sent = list(dict.fromkeys(store.values()))  # a batch cut by the end is sent again, with the times it had
+        assert sent == [float(number + 1) for number in range(int(source.value))]
 
 
 def test_the_buffer_is_bounded_and_loses_the_oldest(tmp_path: Path) -> None:
