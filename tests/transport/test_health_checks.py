@@ -3,6 +3,7 @@
 import asyncio
 import gc
 from collections import Counter
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -156,6 +157,30 @@ async def test_rounds_keep_their_pace_within_the_jitter() -> None:
     assert len(gaps) > 40
     assert all(8.0 <= gap <= 12.0 for gap in gaps)
     assert max(gaps) - min(gaps) > 1.0
+
+
+@virtual_time
+async def test_options_change_while_checks_run() -> None:
+    """The next round begins at once, at the new pace and path, and what was seen before still counts."""
+    hosts = Hosts()
+    slow = replace(CHECKS, interval=3600.0, unhealthy_threshold=3)
+    client = Client("http://a,http://b", wire=hosts.wire, health_check=slow)
+    hosts.ill.add("a")
+    await ask(client, 1)
+    await asyncio.sleep(30.0)
+    assert len(hosts.checks()) == 2
+    assert client.statistics().endpoints[0].is_healthy
+    client.reload(health_check=replace(CHECKS, interval=5.0, unhealthy_threshold=2))
+    await asyncio.sleep(1.0)
+    assert len(hosts.checks()) == 4
+    assert [each.is_healthy for each in client.statistics().endpoints] == [False, True]
+    await asyncio.sleep(5.0)
+    assert len(hosts.checks()) == 6
+    with pytest.raises(ConfigurationInvalid, match="health_check"):
+        client.reload(health_check=None)
+    await client.aclose()
+    await asyncio.sleep(20.0)
+    assert len(hosts.checks()) == 6
 
 
 @virtual_time

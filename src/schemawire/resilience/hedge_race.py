@@ -162,10 +162,7 @@ class Race(Generic[R]):
             try:
                 self._take_back(error)
                 if self.hedges and not self._first_is_good(result, error):
-                    winner = await self._first_good_hedge()
-                    if winner is None and error is not None:
-                        # A bad result is still one, and better than none.
-                        winner = next(filter(_has_result, self.hedges), None)
+                    winner = await self._best_hedge(error)
             finally:
                 await self._end_losers(winner)
         except BaseException:
@@ -218,14 +215,15 @@ class Race(Generic[R]):
         if error is not None and not isinstance(error, Exception):
             raise error
 
-    async def _first_good_hedge(self) -> "asyncio.Task[R] | None":
+    async def _best_hedge(self, error: BaseException | None) -> "asyncio.Task[R] | None":
+        """Return the first good hedge; without one, a bad result is still better than the first attempt's error."""
         pending = set(self.hedges)
         while pending:
             done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 if self._is_good_task(task):
                     return task
-        return None
+        return None if error is None else next(filter(_has_result, self.hedges), None)
 
     async def _end_losers(self, winner: "asyncio.Task[R] | None") -> None:
         """Cancel every hedge but the winner, wait for their end, and close what they have come to all the same."""

@@ -366,7 +366,8 @@ class Client:
 
         Args:
             options: as for the constructor: `timeout`, `pool`, `retry`, `budget`, `breaker`, `throttle`, `rate`,
-                `rate_per_key`, `hedge`, `slow_down`, `limit`, `balance`, `discovery`, `cache`, `chaos` and `routes`.
+                `rate_per_key`, `hedge`, `slow_down`, `limit`, `balance`, `discovery`, `health_check`,
+                `cache`, `chaos` and `routes`.
 
         Raises:
             ConfigurationInvalid: they contradict each other, or one cannot be changed while the client lives: the

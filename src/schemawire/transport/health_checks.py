@@ -69,6 +69,10 @@ class CheckRecord:
         self.is_healthy = True
         """A new endpoint is taken for healthy until checks say otherwise: its listing vouches for it."""
 
+    def replace_options(self, options: HealthCheckConfig) -> None:
+        """Judge by other thresholds from the next check on."""
+        self._options = options
+
     def note(self, *, is_good: bool) -> bool:
         """Take note of one check, and return whether it changed `is_healthy`."""
         if is_good == self.is_healthy:
@@ -117,6 +121,16 @@ class HealthChecker:
         """Begin on the running event loop; a second call does nothing."""
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._run(), name="health checks")
+
+    def replace_options(self, options: HealthCheckConfig) -> None:
+        """Put other options in force: a round begins at once, and what the rounds before have seen still counts."""
+        self._options = options
+        for record in self._records.values():
+            record.replace_options(options)
+        task = self._task
+        if task is not None and not task.done() and not task.get_loop().is_closed():
+            task.cancel()
+            self._task = task.get_loop().create_task(self._run(), name="health checks")
 
     async def aclose(self) -> None:
         """Stop; checks under way are cut. Safe to call twice, and on another event loop."""

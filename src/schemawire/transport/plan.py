@@ -42,7 +42,7 @@ PLACES = (
 )
 """The places of policies, outside in; from `breaker` on they are each endpoint's own."""
 
-_FIXED = ("health_check", "max_body_bytes", "fallback", "one_store")
+_FIXED = ("max_body_bytes", "fallback", "one_store")
 """Options that shape what is built once."""
 
 
@@ -156,6 +156,8 @@ class Plan:
             self.cache = self._cache(self._source, store)
             self.outer.replace_cache(self.cache)
         self._follow_as(policies, before)
+        if self._checker is not None and policies.health_check not in (None, before.health_check):
+            self._checker.replace_options(policies.health_check)
         if policies.budget is not None:
             self.budget.replace_options(policies.budget)
         for endpoint in self.pick.endpoints:
@@ -245,8 +247,8 @@ def require_reloadable(present: Policies, wanted: Policies) -> None:
     fixed = [name for name in _FIXED if getattr(present, name) != getattr(wanted, name)]
     before, after = _endpoint_options(present), _endpoint_options(wanted)
     fixed += sorted(before.keys() ^ after.keys())
-    if (present.chaos is None) is not (wanted.chaos is None):
-        fixed.append("chaos")
+    switched = ("chaos", "health_check")
+    fixed += [name for name in switched if (getattr(present, name) is None) is not (getattr(wanted, name) is None)]
     if present.budget is not None and wanted.budget is None:
         fixed.append("budget")
     if fixed:
