@@ -71,6 +71,8 @@ def test_listed_nouns_share_a_head_only_where_they_can(text: str, present: set[s
          "(e.g. safe, restricted or closed). A bridge has a length.", "InspectionReport", {"title", "verdict"}),
         ("The claimant writes a letter to the insurer, which states the date and the amount. Letters have a subject.",
          "Letter", {"date", "amount"}),
+        ("Members write reviews about patterns, which consist of a rating and a comment. A pattern has a name.",
+         "Review", {"rating", "comment"}),
     ],
 )  # fmt: skip
 def test_which_means_the_paper_and_not_what_it_is_about(text: str, entity: str, fields: set[str]) -> None:
@@ -220,3 +222,15 @@ def test_what_something_is_in_one_case_is_no_kind() -> None:
     assert not any(entity.extends == "Article" for entity in schema.entities)
     assert {"inventory_number", "daily_rate"} <= fields_of(text, "Equipment")
     assert not names_of(schema) & {"Piece", "Item"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "For vehicles, the licence plate and the length need to be given. Vehicles are parked by drivers.",
+        "For each vehicle, the licence plate and the length have to be recorded. Vehicles are parked by drivers.",
+    ],
+)
+def test_what_needs_to_be_given_belongs_to_what_it_is_given_for(text: str) -> None:
+    """What stands before "need to be given" owns the fields, as it does before "are stored"."""
+    assert {"licence_plate", "length"} <= fields_of(text, "Vehicle")

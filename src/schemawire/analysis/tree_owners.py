@@ -18,7 +18,8 @@ def topic_of(verb: Node, stored: Sequence[Node], refer: References) -> EntityNam
     """Return what a sentence says that something is stored for: "for each room, the number is kept"."""
     fields = bool(stored) and refer.is_field(stored[0])
     words = _STORED_FOR | {"in", "on"} if fields else _STORED_FOR
-    about = [noun for word, _, nouns in adjuncts(verb) if word in words for noun in nouns]
+    above = [verb, verb.head] if verb.dep == "xcomp" else [verb]  # "for each order, the weight has to be recorded"
+    about = [noun for act in above for word, _, nouns in adjuncts(act) if word in words for noun in nouns]
     names = (refer.resolve(verb.head if is_relative(noun) else noun) for noun in about)
     return next((name for name in names if name is not None), None)
 

@@ -10,13 +10,15 @@ from schemawire.analysis.parsing import Node, Tree
 _CONCRETE = ("persons", "bodies", "places", "documents", "objects")
 _TELLING = ("documents", "events")
 _ABOUT = frozenset({"about", "for", "on", "of", "to", "from", "by"})
-_LISTING = frozenset({"include", "contain", "list", "state", "describe", "specify", "show", "comprise", "summarise",
-                      "summarize", "cover", "record", "indicate"})  # fmt: skip
+_LISTING = frozenset({"include", "contain", "consist", "list", "state", "describe", "specify", "show", "comprise",
+                      "summarise", "summarize", "cover", "record", "indicate"})  # fmt: skip
 
 
 def repair_branches(tree: Tree, lexicon: Lexicon) -> None:
     """Change a tree in place: nouns that share no head are parted, and "which" means the paper, not its subject."""
     for node in tree:
+        if node.is_noun and node.head is node and node.kids("nsubj", "nsubjpass") and node.kids("xcomp"):
+            node.tag = "VBP"  # "the length and the width need to be given"
         if node.is_noun and node.dep in ("nmod", "compound") and node.head.is_noun:
             _part(node, lexicon)
         elif node.dep == "relcl" and node.lemma in _LISTING:
