@@ -91,6 +91,7 @@ async def test_every_slot_is_free_after_random_cancellation(wire: str) -> None:
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(180)
 @pytest.mark.parametrize("wire", WIRES)
 async def test_every_slot_is_free_after_a_minute_of_random_cancellation(wire: str) -> None:
     """Sixty seconds of it by forty workers."""
