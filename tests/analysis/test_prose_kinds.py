@@ -234,3 +234,10 @@ def test_what_something_is_in_one_case_is_no_kind() -> None:
 def test_what_needs_to_be_given_belongs_to_what_it_is_given_for(text: str) -> None:
     """What stands before "need to be given" owns the fields, as it does before "are stored"."""
     assert {"licence_plate", "length"} <= fields_of(text, "Vehicle")
+
+
+def test_dates_of_several_sorts_are_fields() -> None:
+    """A planned date and an actual date share their head, yet neither is a kind of thing."""
+    text = "A measure has a planned date and an actual date. Clerks set the date of a measure. The date is printed."
+    assert not names_of(draft_of(text).schema) & {"Date", "PlannedDate", "ActualDate"}
+    assert {"planned_date", "actual_date"} <= fields_of(text, "Measure")

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from schemawire.analysis.alternatives import shared_heads
+from schemawire.analysis.attributes import nature_of
 from schemawire.analysis.background import states_quality, tells_the_past, without_explanations, without_idioms
 from schemawire.analysis.context import Context
 from schemawire.analysis.facts import (
@@ -90,16 +91,18 @@ def read_with_parser(text: str, lexicon: Lexicon) -> ParsedText:
         else:
             found.extend(reading.facts)
             context.subject = subjects[index] or context.subject
-    found.extend(_kinds_by_name(found))
+    found.extend(_kinds_by_name(found, lexicon))
     return ParsedText(facts=found, sentences=len(trees))
 
 
-def _kinds_by_name(facts: Sequence[Fact]) -> Iterator[Fact]:
+def _kinds_by_name(facts: Sequence[Fact], lexicon: Lexicon) -> Iterator[Fact]:
     """Yield what compounds say by their heads: heat sensors and light sensors are kinds of the sensors told of."""
     mentions = [fact for fact in facts if isinstance(fact, MentionFact)]
     stated = {(fact.child, fact.parent) for fact in facts if isinstance(fact, KindFact)}
     for name, (head, source) in shared_heads(mentions).items():
-        if (name, head) not in stated:
+        meant = nature_of(head, lexicon)
+        is_value = meant.known and meant.type != "string"  # a planned and an actual date are fields
+        if (name, head) not in stated and not is_value:
             yield KindFact(child=name, parent=head, source=replace(source, rule="parser:shared-head"))
 
 
