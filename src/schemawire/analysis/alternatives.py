@@ -127,9 +127,7 @@ def _decide(noun: Node, items: Sequence[Item], refer: References, *, announced: 
         yield from _kinds(noun, items, refer)
     elif not named and (field or announced or not phrase.plural):
         if above is not None and _is_state(above, refer) and noun.kids("det") and (whose := refer.resolve(noun)):
-            yield _values(
-                whose, _field_words(refer.phrases.read(above)), items
-            )  # "the status of the order (open, paid)"
+            yield _values(whose, _field_words(refer.phrases.read(above)), items)  # "the state of an order (open, paid)"
             return
         of_one_name = above is not None and refer.is_one_name(above, noun)
         owner = holder(above if above is not None and of_one_name else noun, refer)

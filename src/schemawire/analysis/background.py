@@ -35,7 +35,7 @@ def without_idioms(tokens: Sequence[Token], lexicon: Lexicon) -> list[Token]:
 
 
 def without_explanations(tokens: Sequence[Token]) -> list[Token]:
-    """Return the tokens without what "i.e." only says in other words: "a digital signature, i.e. an image"."""
+    """Return the tokens without what "i.e." only says in other words: "a wax seal, i.e. a stamp"."""
     start = next((index for index, token in enumerate(tokens) if token.lower in _SAME), None)
     if start is None or start + 1 >= len(tokens) or tokens[start + 1].lower not in ("a", "an", "the"):
         return list(tokens)

@@ -72,7 +72,7 @@ def _is_alike(name: EntityName, parent: EntityName, lexicon: Lexicon) -> bool | 
 
 
 def says_kind(verb: Node, attribute: Node) -> bool:
-    """Tell whether a form of be speaks of kinds: "may be a person or a firm" does, "may also be a student" does not."""
+    """Tell whether a form of be speaks of kinds: "can be a person or a firm" does, "can be a cook too" does not."""
     if is_conditional(verb):
         return False  # "a size, if it is a shirt"
     if modality(verb) in ("", "will"):

@@ -1,4 +1,4 @@
-"""States that a text lists as clauses: "whether a task needs to be done, has been done, or is not applicable".
+"""States that a text lists as clauses: "whether a print waits for paper, is ready, or was thrown away".
 
 Knows trees and references; knows no schema.
 """
@@ -61,6 +61,6 @@ def _parts(nodes: Sequence[Node]) -> list[list[Node]]:
 
 
 def _value(part: Sequence[Node]) -> str:
-    """Return a clause without the helping verbs it opens with: "has been done" is "done", "cannot attend" stays."""
+    """Return a clause without the helping verbs it opens with: "is ready" is "ready", "waits for paper" stays."""
     start = next((index for index, node in enumerate(part) if node.lower not in _SILENT), len(part))
     return " ".join(node.lower for node in part[start:])
