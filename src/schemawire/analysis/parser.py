@@ -144,7 +144,7 @@ def _joined(plain: Sequence[Fact], parsed: Sequence[Fact], tree: Tree, lexicon: 
     if any((node.dep == "relcl" and node.lemma == "be") or node.lower == "if" for node in tree):
         plain = [
             fact for fact in plain if not isinstance(fact, KindFact)
-        ]  # "someone who is a doctor", "if it is a shirt"
+        ]  # "somebody who is a cook", "if it is a shirt"
     kinds = {(fact.parent, fact.child) for fact in parsed if isinstance(fact, KindFact)}
     verbs = {node.token.end for node in tree if node.is_verb and node.tag != "VBG"}
     states: set[EntityName] = {

@@ -55,7 +55,7 @@ class References:
         if behind and (wrapped.is_in(node.lower, "wrappers") or node.lower in ("number", "type", "kind", "list")):
             return self.resolve(behind[0])
         if node.kids("poss") and wrapped.is_in(node.lower, "information_words"):
-            return self.owner(node)  # "the patient's information"
+            return self.owner(node)  # "the tenant's record"
         if behind and wrapped.is_in(node.lower, "portions") and not behind[0].kids("det", "poss"):
             return self.resolve(behind[0])  # "each item of equipment"
         phrase = self.phrases.read(node)
