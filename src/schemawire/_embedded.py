@@ -45,4 +45,6 @@ def _service(database: Path, key: str) -> Any:
         raise ConfigurationInvalid(
             f"The service needs {error.name}, which is not installed.", fix='Run: pip install "schemawire[server]"'
         ) from error
-    return create_app(ServiceSettings(database_url=f"sqlite:///{database.absolute()}", admin_key=key, metrics_store="off"))
+    return create_app(
+        ServiceSettings(database_url=f"sqlite:///{database.absolute()}", admin_key=key, metrics_store="off")
+    )
