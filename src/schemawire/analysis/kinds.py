@@ -113,7 +113,7 @@ def _read_kinds(clause: Clause, context: Context) -> Iterator[Fact]:
         parent = context.resolve(subjects[0])
         yield from _kinds(clause.objects, parent, clause, context, _FAIR)
     elif clause.modality == "optional":
-        return  # "a tutor may also be a student" tells of two roles of one person, not of a kind
+        return  # "a nurse may also be a donor" tells of two roles of one person, not of a kind
     elif len(clause.objects) == 1 and _names_a_kind(target, subjects) and not clause.behind("of", "in", "to", "for"):
         yield from _kinds(subjects, context.resolve(target), clause, context, _FAIR)
 

@@ -237,7 +237,7 @@ class ClauseReader:
                     )
 
     def _read_object_links(self, clause: Clause, lemma: str) -> Iterator[Fact]:
-        """Read the object with what follows it: "staff assigns buses to routes" says something of buses, too."""
+        """Read the object with what follows it: "staff lends tools to members" says something of tools, too."""
         for adjunct in clause.adjuncts[:1]:
             if (
                 adjunct.preposition in ("to", "on", "in", "for", "into", "about", "with", "from", "at")

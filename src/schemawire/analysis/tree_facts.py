@@ -298,7 +298,7 @@ class TreeReader:
                 yield KindFact(child=name, parent=above, source=source)
 
     def _read_existence(self, verb: Node) -> Iterator[Fact]:
-        """Read "for each route, there is a morning shift" and "there are two kinds of rooms: singles and suites"."""
+        """Read "for each hall, there is a night watch" and "there are two kinds of rooms: singles and suites"."""
         for thing in verb.kids("attr", "dobj"):
             of = next((nouns for word, _, nouns in adjuncts(thing) if word == "of"), [])
             if self.context.lexicon.grammar.is_in(thing.lower, "kind_nouns") and of:
