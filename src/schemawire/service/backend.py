@@ -67,7 +67,7 @@ class Backend:
     arriving: set[tuple[str, ...]] = field(default_factory=set)
     """Idempotency keys of the large writes whose bodies are still on their way."""
     batch_turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(BATCHES_AT_ONCE))
-    """Large batches wait as bytes: once read, one takes thirty times the room, and all together slow one another."""
+    """Large batches wait as bytes: once read, one takes many times the room."""
     sweeping_due: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when much has just been left to the sweeper."""
     large_writes: int = 0
