@@ -3,7 +3,7 @@
     python benchmarks/analysis.py [--rounds 3] [--cases CASES.json]
 
 Precision, recall and F1 by names that are equal once singular and folded: means over the texts, then over all of them
-together. `prose` are the texts that rules and weights were made with, `held out` those that nobody made rules for.
+together. `prose` are the texts that rules and forests were made with, `held out` those that nobody made rules for.
 With `--cases` a file of other texts with reference models, in the same form. Prompts count as right if the whole schema
 is exactly the stated one. Times are medians of a warm analyser; processor time is shown beside them.
 """

@@ -145,4 +145,5 @@ def type_accuracy(cases: Iterable[tuple[Mapping[str, Any], DomainSchema]]) -> Ac
 
 
 def _family(kind: str) -> str:
-    return FAMILIES.get(kind.lower(), kind.lower())
+    named = kind[:1].isupper()  # the type is an enum of the reference
+    return "string" if named else FAMILIES.get(kind.lower(), kind.lower())

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from schemawire.analysis.analyser import AnalysisOptions
+from schemawire.analysis.deciding import decide, is_parsed_prose
 from schemawire.analysis.defaults import infer_fields, infer_links
 from schemawire.analysis.drafting import EntityDraft, FieldDraft, LinkDraft, SchemaDraft
 from schemawire.analysis.facts import Fact, KindFact, NameFact, RuleFact, Source
@@ -18,8 +19,7 @@ from schemawire.analysis.naming import camel_case, pascal_case
 from schemawire.analysis.selection import select_entities
 from schemawire.analysis.synonyms import merge_synonyms
 from schemawire.analysis.technical import add_keys, add_reference_fields, add_timestamps, drop_inherited
-from schemawire.analysis.weighing_fields import likely_fields
-from schemawire.analysis.weighing_pairs import weigh_links
+from schemawire.analysis.weighing_ends import decide_ends
 from schemawire.schema.model import DomainSchema
 
 _MAX_EVIDENCE = 5
@@ -30,20 +30,9 @@ _MAX_RULES = 200
 
 def build_draft(facts: Sequence[Fact], lexicon: Lexicon, options: AnalysisOptions) -> SchemaDraft:
     """Return the draft that facts amount to under the given options."""
-    draft = SchemaDraft(lexicon, options)
-    facts = merge_synonyms(facts, lexicon)
-    draft.name_words = next((fact.words for fact in facts if isinstance(fact, NameFact)), ())
-    select_entities(facts, draft)
-    _set_parents(facts, draft)
-    add_properties(likely_fields(facts, draft), draft)
-    add_relations(facts, draft)
-    weigh_links(facts, draft)
-    apply_constraints(facts, draft)
-    if options.infer:
-        infer_links(draft)
-        infer_fields(draft)
-    merge_links(draft)
-    complete_quantities(draft)
+    draft, facts = draft_statements(facts, lexicon, options)
+    if is_parsed_prose(facts):
+        decide_ends(facts, draft)
     if options.join_entities:
         join_through_entities(draft)
     else:
@@ -51,6 +40,30 @@ def build_draft(facts: Sequence[Fact], lexicon: Lexicon, options: AnalysisOption
     _add_technical(draft)
     draft.rules = [fact for fact in facts if isinstance(fact, RuleFact)]
     return draft
+
+
+def draft_statements(
+    facts: Sequence[Fact], lexicon: Lexicon, options: AnalysisOptions
+) -> tuple[SchemaDraft, Sequence[Fact]]:
+    """Return entities, fields and links as the facts state them, and the facts under the entities' names."""
+    draft = SchemaDraft(lexicon, options)
+    draft.name_words = next((fact.words for fact in facts if isinstance(fact, NameFact)), ())
+    judged = is_parsed_prose(facts)
+    if judged:
+        facts = decide(facts, draft)
+    else:
+        facts = merge_synonyms(facts, lexicon)
+        select_entities(facts, draft)
+    _set_parents(facts, draft)
+    add_properties(facts, draft)
+    add_relations(facts, draft)
+    apply_constraints(facts, draft)
+    if options.infer and not judged:
+        infer_links(draft)
+        infer_fields(draft)
+    merge_links(draft)
+    complete_quantities(draft)
+    return draft, facts
 
 
 def _set_parents(facts: Sequence[Fact], draft: SchemaDraft) -> None:
@@ -63,6 +76,8 @@ def _set_parents(facts: Sequence[Fact], draft: SchemaDraft) -> None:
 
 def _would_circle(draft: SchemaDraft, fact: KindFact) -> bool:
     ancestor = draft.entities[fact.parent]
+    if fact.child == fact.parent:
+        return True
     while ancestor.parent is not None:
         if ancestor.parent == fact.child:
             return True

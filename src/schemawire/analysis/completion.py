@@ -13,11 +13,12 @@ from schemawire.analysis.facts import EntityName, Source
 from schemawire.analysis.joins import add_join_references, join_through_entities
 from schemawire.analysis.lexicon import Lexicon
 from schemawire.analysis.links import complete_quantities
-from schemawire.analysis.naming import split_words
+from schemawire.analysis.naming import free_name, split_words
 from schemawire.analysis.plain_lists import without_enums
 from schemawire.analysis.quantifiers import Quantity
 from schemawire.analysis.technical import add_keys, add_reference_fields, add_timestamps, drop_inherited
-from schemawire.schema.model import DomainSchema, Entity, Enum, Field, Part, Relationship, cardinality_bounds
+from schemawire.schema.expressions import rename_paths
+from schemawire.schema.model import DomainSchema, Entity, Enum, Field, Part, Relationship, Rule, cardinality_bounds
 
 _LIMITS = ("min", "max", "minLength", "maxLength", "precision", "scale", "unit", "pattern")
 _PARTICLES = frozenset({"to", "in", "for", "on", "at", "with", "from", "under", "by", "of"})
@@ -118,21 +119,23 @@ def _named_as_given(
     taken = {given[id(link)] for link in draft.links if id(link) in given}
     for row, link in zip(document["relationships"], draft.links, strict=True):
         own = given.get(id(link))
-        row["name"] = own or _unused(row["name"], taken)
+        row["name"] = own or free_name(row["name"], taken)
     entities = {entity.name: entity for entity in literal.entities}
     for row in document["entities"]:
         _restore_evidence(row, entities.get(row["name"]))
     _restore_links(document["relationships"], literal)
-    document["rules"] = [rule.to_document() for rule in literal.rules]
+    document["rules"] = [_rule(rule, draft) for rule in literal.rules]
     return DomainSchema.model_validate(document)
 
 
-def _unused(name: str, taken: set[str]) -> str:
-    free, number = name, 2
-    while free in taken:
-        free, number = f"{name}{number}", number + 1
-    taken.add(free)
-    return free
+def _rule(rule: Rule, draft: SchemaDraft) -> dict[str, Any]:
+    """Return a rule whose expression names fields in the draft's case."""
+    document = rule.to_document()
+    if rule.expression is not None:
+        document["expression"] = rename_paths(
+            rule.expression, lambda parts: (*parts[:-1], draft.field_key(tuple(split_words(parts[-1]))))
+        )
+    return document
 
 
 def _restore_evidence(row: dict[str, Any], entity: Entity | None) -> None:

@@ -18,8 +18,9 @@ _GENERAL_FIELDS = ("name",)
 def infer_links(draft: SchemaDraft) -> None:
     """Relate entities that are known to hang together and that the text did not relate."""
     linked = {frozenset((link.source, link.target)) for link in draft.links}
+    hanging = _hanging(draft)
     for name in list(draft.entities):
-        for link in _usual_links(draft, name, linked):
+        for link in _usual_links(draft, name, linked, hangs=name in hanging):
             pair = frozenset((link.source, link.target))
             if pair not in linked and not _is_kind(draft, link):
                 linked.add(pair)
@@ -30,16 +31,18 @@ def _is_kind(draft: SchemaDraft, link: LinkDraft) -> bool:
     return draft.entities[link.source].parent == link.target or draft.entities[link.target].parent == link.source
 
 
-def _usual_links(draft: SchemaDraft, name: EntityName, linked: Container[frozenset[EntityName]]) -> Iterator[LinkDraft]:
+def _usual_links(
+    draft: SchemaDraft, name: EntityName, linked: Container[frozenset[EntityName]], *, hangs: bool
+) -> Iterator[LinkDraft]:
     domains, key = draft.lexicon.domains, "_".join(name)
     for other in _present(domains.many_to_many, key, draft):
         yield _relate(draft, other, name, MANY, "many-to-many")
     for other in _present(domains.classified, key, draft):
         yield _relate(draft, other, name, OPTIONAL, "classified")
-    if (whole := _compound_owner(draft, name)) is not None and not _hangs(draft, name):
+    if (whole := _compound_owner(draft, name)) is not None and not hangs:
         yield _relate(draft, whole, name, ONE, "dependant")
     groups = domains.dependants.get(key, ())
-    for alternatives in groups[1:] if _hangs(draft, name) else groups:
+    for alternatives in groups[1:] if hangs else groups:
         owners = [words for words in map(_words, alternatives.split("|")) if words in draft.entities]
         owners.sort(key=lambda words: draft.entities[words].parent in owners)  # a vehicle before its kinds
         if owners and not any(frozenset((owner, name)) in linked for owner in owners):
@@ -53,14 +56,9 @@ def _compound_owner(draft: SchemaDraft, name: EntityName) -> EntityName | None:
     return owner if owner in draft.entities and name[-1] in parts and draft.entities[name].parent is None else None
 
 
-def _hangs(draft: SchemaDraft, name: EntityName) -> bool:
-    """Return whether the text already says whose part a thing is: a card in a column needs no board."""
-    return any(
-        link.is_plain
-        and (link.target if link.verb != "belong" else link.source) == name
-        and not link.evidence[0].rule.startswith("default:")
-        for link in draft.links
-    )
+def _hanging(draft: SchemaDraft) -> set[EntityName]:
+    """Return the things of which the text already says whose part they are: a card in a column needs no board."""
+    return {link.target if link.verb != "belong" else link.source for link in draft.links if link.is_plain}
 
 
 def _words(key: str) -> EntityName:

@@ -125,6 +125,18 @@ class MentionFact:
     """Its verb says nothing about the data of the domain."""
     adjective: bool = False
     """Its first word is an adjective."""
+    sentence: int = 0
+    """The number of its sentence among those parsed."""
+    doubtful: bool = False
+    """Its noun usually stands for something else: "part" and "kind" for what is behind their "of"."""
+    aside: bool = False
+    """It stands in brackets or in a note."""
+    verb: str = ""
+    """The lemma of the verb above it."""
+    particle: str = ""
+    """The preposition before it."""
+    listed: int = 1
+    """How many nouns stand in its list, itself included."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,6 +152,10 @@ class PathFact:
     second_quantity: Quantity | None = None
     idle: bool = False
     """The verb that joins them says nothing about the data of the domain."""
+    verb: str = ""
+    """The lemma of the verb that joins them, if one does."""
+    sentence: int = 0
+    """The number of their sentence among those parsed."""
 
 
 RuleNature = Literal["text", "authorization", "check"]

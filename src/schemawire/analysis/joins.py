@@ -3,7 +3,7 @@
 Knows the nouns of verbs and the draft; knows no sentence.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 
 from schemawire.analysis.drafting import FieldDraft, LinkDraft, SchemaDraft
 from schemawire.analysis.facts import EntityName
@@ -24,8 +24,9 @@ def join_through_entities(draft: SchemaDraft) -> None:
         for end in {link.source, link.target}:
             around[end].append(link)
     joined: dict[EntityName, LinkDraft] = {}
+    acts = _Acts(draft)
     for link in draft.links:
-        join = _join_of(link, draft)
+        join = _join_of(link, draft, acts)
         if join is not None and join not in joined and draft.entities[join].parent is None:
             joined[join] = link
     repeated = {id(other) for join, link in joined.items() for other in around[join] if _repeats(other, link)}
@@ -40,13 +41,20 @@ def split_at_joins(draft: SchemaDraft) -> None:
 
     The relation of the two then goes by way of that entity.
     """
-    for link in list(draft.links):
-        join = next((noun for noun in _nouns(link, draft) if noun in draft.entities), None)
+    acts = _Acts(draft)
+    related = Counter(frozenset((link.source, link.target)) for link in draft.links)
+    kept: list[LinkDraft] = []
+    parts: list[LinkDraft] = []
+    for link in draft.links:
+        join = next((noun for noun in acts.of(link) if noun in draft.entities), None)
         if join is None or link.source == link.target or join in (link.source, link.target):
+            kept.append(link)
             continue
-        draft.links.remove(link)
-        related = [{other.source, other.target} for other in draft.links]
-        draft.links.extend(_part(link, end, join) for end in (link.source, link.target) if {end, join} not in related)
+        related[frozenset((link.source, link.target))] -= 1
+        missing = [end for end in (link.source, link.target) if not related[frozenset((end, join))]]
+        parts.extend(_part(link, end, join) for end in missing)
+        related.update(frozenset((end, join)) for end in missing)
+    draft.links = kept + parts
 
 
 def _part(link: LinkDraft, end: EntityName, join: EntityName) -> LinkDraft:
@@ -54,22 +62,32 @@ def _part(link: LinkDraft, end: EntityName, join: EntityName) -> LinkDraft:
     return LinkDraft(source=end, target=join, verb="have", evidence=evidence, source_quantity=ONE, target_quantity=MANY)
 
 
-def _nouns(link: LinkDraft, draft: SchemaDraft) -> list[EntityName]:
-    """Return what one act of a link's verb is called: by the lexicon, or an entity with the verb's stem."""
-    listed: list[EntityName] = [(noun,) for noun in draft.lexicon.verbs.nouns.get(link.verb, ())]
-    stem = link.verb.removesuffix("e").removesuffix("y")
-    if len(stem) < _SHORTEST_STEM:
-        return listed
-    acts = [name for name in draft.entities if name[-1].startswith(stem) and not name[-1].endswith(_DOERS)]
-    return listed + [name for name in acts if name not in (link.source, link.target)]
+class _Acts:
+    """What the acts of verbs are called; entities are found by how they begin, however many there are."""
+
+    def __init__(self, draft: SchemaDraft) -> None:
+        self._listed = draft.lexicon.verbs.nouns
+        self._entities: defaultdict[str, list[EntityName]] = defaultdict(list)
+        for name in draft.entities:
+            if not name[-1].endswith(_DOERS):
+                self._entities[name[-1][:_SHORTEST_STEM]].append(name)
+
+    def of(self, link: LinkDraft) -> list[EntityName]:
+        """Return what one act of a link's verb is called: by the lexicon, or an entity with the verb's stem."""
+        listed: list[EntityName] = [(noun,) for noun in self._listed.get(link.verb, ())]
+        stem = link.verb.removesuffix("e").removesuffix("y")
+        if len(stem) < _SHORTEST_STEM:
+            return listed
+        acts = [name for name in self._entities.get(stem[:_SHORTEST_STEM], ()) if name[-1].startswith(stem)]
+        return listed + [name for name in acts if name not in (link.source, link.target)]
 
 
-def _join_of(link: LinkDraft, draft: SchemaDraft) -> EntityName | None:
+def _join_of(link: LinkDraft, draft: SchemaDraft, acts: _Acts) -> EntityName | None:
     named = link.through
     link.through = None
     if link.source == link.target or not (_is_many(link.source_quantity) and _is_many(link.target_quantity)):
         return None
-    nouns = [named] if named else _nouns(link, draft)
+    nouns = [named] if named else acts.of(link)
     return next((noun for noun in nouns if noun in draft.entities and noun not in (link.source, link.target)), None)
 
 

@@ -89,6 +89,19 @@ class Grammar:
         return word in self.words[group]
 
 
+@dataclass(frozen=True, slots=True)
+class Rating:
+    """What a noun is in domain models, each 0 to 9: an entity, a field, a part that is called after its owner too.
+
+    `kind` is one of the letters that `ratings.txt` explains.
+    """
+
+    entity: int
+    field: int
+    part: int
+    kind: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lexicon:
     """Everything that is known of one language."""
@@ -97,10 +110,13 @@ class Lexicon:
     verbs: Verbs
     nouns: Nouns
     domains: Domains
+    language: str
     senses: Mapping[str, frozenset[str]]
     """What common nouns mean, roughly: persons, events, places, ..."""
-    weights: Mapping[str, Mapping[str, float]]
-    """What speaks how much for a name being an entity, and for a pair being related."""
+    ratings: Mapping[str, Rating]
+    """What common nouns are in domain models."""
+    nominals: Mapping[str, Mapping[str, int]]
+    """The nouns for what verbs do, by verb, and how likely, 0 to 9, a model has them."""
 
 
 @cache
@@ -115,9 +131,28 @@ def load_lexicon(language: str = "english") -> Lexicon:
         verbs=_read_verbs(_read(language, "verbs")),
         nouns=_read_nouns(_read(language, "nouns")),
         domains=_read_domains(_read(language, "domains")),
+        language=language,
         senses={sense: frozenset(nouns) for sense, nouns in _read(language, "senses").items()},
-        weights=_read(language, "weights"),
+        ratings=_read_ratings(language),
+        nominals=_read_nominals(language),
     )
+
+
+def _read_ratings(language: str) -> dict[str, Rating]:
+    rows = _read_rows(language, "ratings")
+    return {noun: Rating(int(entity), int(field), int(part), kind) for noun, entity, field, part, kind in rows}
+
+
+def _read_nominals(language: str) -> dict[str, dict[str, int]]:
+    rows = _read_rows(language, "nominals")
+    return {
+        verb: {noun: int(rating) for noun, rating in zip(rest[::2], rest[1::2], strict=True)} for verb, *rest in rows
+    }
+
+
+def _read_rows(language: str, name: str) -> list[list[str]]:
+    text = files("schemawire.analysis").joinpath(language, f"{name}.txt").read_text("utf-8")
+    return [line.split() for line in text.splitlines() if not line.startswith("#")]
 
 
 def _read(language: str, name: str) -> dict[str, Any]:

@@ -4,13 +4,16 @@ Knows trees; decides nothing.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
+from schemawire.analysis.context import Context
 from schemawire.analysis.facts import MentionFact, PathFact, Role, Source
 from schemawire.analysis.naming import entity_words
 from schemawire.analysis.parsing import Node, Tree
 from schemawire.analysis.references import References
 from schemawire.analysis.tree_clauses import is_conditional, is_passive
 from schemawire.analysis.tree_paths import read_paths
+from schemawire.analysis.tree_phrases import PhraseReader, coordinated
 
 _ROLES: dict[str, Role] = {
     "nsubj": "subject", "nsubjpass": "undergoer", "dobj": "object", "dative": "object", "attr": "complement",
@@ -30,15 +33,28 @@ def read_mentions(tree: Tree, refer: References) -> Iterator[MentionFact | PathF
         if node.dep in _PARTS or not (node.is_noun or node.tag == "PRP" or possessive):
             continue
         name = refer.possessor(node) if possessive else refer.resolve(node)
+        literal = () if possessive or node.tag == "PRP" else refer.literally(node)
         if name is not None:
             named.append((node, name))
             if not possessive:
                 yield _mention(node, name, refer)
+        if literal and literal != name:
+            yield replace(_mention(node, literal, refer), doubtful=True)
+            if name is None:
+                named.append((node, literal))
     yield from read_paths(named, refer)
     for node in tree:
         modifies = node.dep == "compound" and node.tag == "NN" and node.head.is_noun and not node.kids("compound")
         if modifies and node.token.is_word and len(node.lower) > _SHORTEST:
             yield _modifier(node)
+
+
+def read_aside(tree: Tree, context: Context, sentence: int) -> Iterator[MentionFact]:
+    """Yield the things that brackets or a note behind a sentence name, without what they say of each other."""
+    refer = References(context, PhraseReader(context.lexicon), sentence=sentence)
+    for fact in read_mentions(tree, refer):
+        if isinstance(fact, MentionFact):
+            yield replace(fact, aside=True)
 
 
 def _modifier(node: Node) -> MentionFact:
@@ -57,7 +73,16 @@ def _mention(node: Node, name: tuple[str, ...], refer: References) -> MentionFac
         plural=node.tag in ("NNS", "NNPS"), proper=node.tag.startswith("NNP"), idle=idle,
         conditional=verb is not None and is_conditional(verb),
         adjective=any(child.dep == "amod" and child.lower == name[0] for child in node.children),
+        sentence=refer.sentence, verb=verb.lemma if verb is not None else "", particle=_particle(node),
+        listed=len(coordinated([node])),
     )  # fmt: skip
+
+
+def _particle(node: Node) -> str:
+    top = node
+    while top.dep in ("conj", "appos") and top.head.is_noun:
+        top = top.head
+    return top.head.lower if top.dep == "pobj" else ""
 
 
 def _role(node: Node) -> Role:

@@ -3,20 +3,22 @@
 Knows schemas and their evidence; knows neither analyser. Both drafts are literal: without keys, timestamps and guesses.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from schemawire.analysis.language_model.drafts import salvage
 from schemawire.analysis.language_model.quotes import MENTIONED, QUOTED, RELATED
-from schemawire.analysis.naming import singular, split_words
-from schemawire.analysis.voting import RULES_WORTH, Jury
+from schemawire.analysis.naming import free_name, singular, split_words
+from schemawire.analysis.voting import Jury, rules_worth
+from schemawire.analysis.weighing_fields import USUAL_FIELDS
 from schemawire.schema.edits import changed
 from schemawire.schema.model import DomainSchema, Entity, Evidence, Field, Part, Relationship
 
-TRUSTED_GROUNDING = 0.6
+TRUSTED_GROUNDING = 0.55
 """Least share of a model's things that the text mentions, below which the model only confirms."""
-TRUSTED_OVERLAP = 0.3
+TRUSTED_OVERLAP = 0.2
 """Least share of a model's things that the rules found too."""
 _STRONG = 0.8
 """Confidence from which the rules' word outweighs the model's."""
@@ -26,6 +28,9 @@ _PLAIN_TYPES = frozenset({"string", "text"})
 _LIMITS = ("min", "max", "minLength", "maxLength", "unit", "precision", "scale")
 _UNSET = ("1", "0..*")
 Name = str
+_OFTEN = 2
+"""More things than this that have the same field, which the text does not name: a model's habit, not its reading."""
+_USUAL = frozenset(name.replace(" ", "") for name in USUAL_FIELDS)
 Pair = frozenset[Name]
 
 
@@ -103,7 +108,7 @@ def merge_drafts(rules: DomainSchema, model: DomainSchema) -> Merged:
     trust = measure_trust(rules, model)
     if not trust.is_enough:
         return _confirmed(rules, model, trust)
-    merging = _Merging(rules, model)
+    merging = _Merging(rules, model, trust)
     schema, _ = salvage(merging.document())
     return Merged(schema=schema, trust=trust, added=merging.added, refused=merging.refused)
 
@@ -121,19 +126,24 @@ def _confirmed(rules: DomainSchema, model: DomainSchema, trust: Trust) -> Merged
 class _Merging:
     """The decisions of one merge, in their order: things, fields, parents, relationships."""
 
-    def __init__(self, rules: DomainSchema, model: DomainSchema) -> None:
+    def __init__(self, rules: DomainSchema, model: DomainSchema, trust: Trust) -> None:
         self.rules, self.model = rules, model
         self.added = self.refused = 0
         self._ours = {folded(entity.name): entity for entity in rules.entities}
         self._theirs = {folded(entity.name): entity for entity in model.entities}
         self._enums = {enum.name: enum for enum in (*model.enums, *rules.enums)}
-        self._things = _jury("thing", self._ours, self._theirs)
-        self._field_jury = _jury("field", _owned(rules, self._theirs), _owned(model, self._ours))
-        self._link_jury = _jury("link", _pairs(rules, self._theirs), _pairs(model, self._ours))
+        self._read = any(confidence_of(entity) >= _GUESSED for entity in rules.entities)
+        overlap = trust.overlap if self._read else 0.0
+        self._things = _jury("thing", overlap, self._ours, self._theirs)
+        self._field_jury = _jury("field", overlap, _owned(rules, self._theirs), _owned(model, self._ours))
+        self._link_jury = _jury("link", overlap, _pairs(rules, self._theirs), _pairs(model, self._ours))
         self._kept = list(self._kept_things())
         self._names = {key: (self._ours.get(key) or self._theirs[key]).name for key in self._kept}
         self._parents = self._all_parents()
         self._owners = self._model_owners()
+        self._strewn = Counter(folded(own.name) for other in model.entities for own in other.fields)
+        for name in _USUAL:
+            del self._strewn[name]
 
     def document(self) -> dict[str, Any]:
         """Return the merged document."""
@@ -157,11 +167,20 @@ class _Merging:
         for key, entity in self._theirs.items():
             if key in self._ours:
                 continue
-            is_good = self._things.believes_other(odds_of_claim(entity))
+            is_good = self._things.believes_other(odds_of_claim(entity)) and self._hangs_on_text(entity)
             self.added += is_good
             self.refused += not is_good
             if is_good:
                 yield key
+
+    def _hangs_on_text(self, entity: Entity) -> bool:
+        """Return whether the text supports a thing of the model, or another one that it is related to or a kind of."""
+        if confidence_of(entity) >= RELATED or not self._read:
+            return True
+        supported = {other.name for other in self.model.entities if confidence_of(other) >= RELATED}
+        kinds = {other.name for other in self.model.entities if other.extends == entity.name} | {entity.extends}
+        links = [{link.source, link.target} for link in self.model.relationships]
+        return bool(kinds & supported) or any(entity.name in ends and ends & supported for ends in links)
 
     def _odds_of_thing(self, entity: Entity) -> float:
         """Return how much better than most a thing of the rules is supported: by fields, kinds and relationships."""
@@ -232,6 +251,7 @@ class _Merging:
 
     def _adds_field(self, part: Field, name: Name) -> bool:
         is_good = name not in self._names and self._field_jury.believes_other(odds_of_claim(part))
+        is_good = is_good and not (confidence_of(part) < RELATED and self._strewn[name] > _OFTEN)
         self.added += is_good
         self.refused += not is_good
         return is_good
@@ -287,14 +307,17 @@ def _is_above(key: Name, start: Name, parents: Mapping[Name, Name]) -> bool:
 
 
 def odds_of_claim(part: Part) -> float:
-    """Return how much better than most a claim of the model is supported by the text."""
+    """Return how much better than most a claim of the model is supported by the text.
+
+    What the text does not support may be what an expert concludes from it, or made up.
+    """
     confidence = confidence_of(part)
-    return 2.0 if confidence >= QUOTED else 1.0 if confidence >= MENTIONED else 0.5 if confidence >= RELATED else 0.0
+    return 2.0 if confidence >= QUOTED else 1.0 if confidence >= MENTIONED else 0.6 if confidence >= RELATED else 0.4
 
 
-def _jury(kind: str, ours: Iterable[object], theirs: Iterable[object]) -> Jury:
+def _jury(kind: str, overlap: float, ours: Iterable[object], theirs: Iterable[object]) -> Jury:
     first, second = set(ours), set(theirs)
-    return Jury(rules=RULES_WORTH[kind], ours=len(first), theirs=len(second), shared=len(first & second))
+    return Jury(rules=rules_worth(kind, overlap), ours=len(first), theirs=len(second), shared=len(first & second))
 
 
 def _owned(schema: DomainSchema, others: Collection[Name]) -> Iterator[tuple[Name, Name]]:
@@ -313,15 +336,6 @@ def _pairs(schema: DomainSchema, others: Collection[Name]) -> Iterator[Pair]:
 
 def _pair(link: Relationship) -> Pair:
     return frozenset((folded(link.source), folded(link.target)))
-
-
-def free_name(name: str, taken: set[str]) -> str:
-    """Return a name, with a number behind it if it is taken, and take it."""
-    free, number = name, 2
-    while free in taken:
-        free, number = f"{name}{number}", number + 1
-    taken.add(free)
-    return free
 
 
 def joint_evidence(first: Part, second: Part) -> list[dict[str, Any]]:

@@ -105,3 +105,12 @@ def _fit(words: list[str], joint: str) -> str:
             break
         name = longer
     return unicodedata.normalize("NFC", name or "".join(words)[:MAX_NAME_LENGTH])
+
+
+def free_name(name: str, taken: set[str]) -> str:
+    """Return a name, with a number behind it if it is taken, and take it."""
+    free, number = name, 2
+    while free in taken:
+        free, number = f"{name}{number}", number + 1
+    taken.add(free)
+    return free

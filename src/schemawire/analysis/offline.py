@@ -16,6 +16,7 @@ from schemawire.analysis.parsing import is_installed
 from schemawire.analysis.patterns import read_facts
 from schemawire.analysis.plain_lists import without_enums
 from schemawire.analysis.prose import PROSE_FROM
+from schemawire.analysis.rule_expressions import told_apart, with_expressions
 from schemawire.errors import ConfigurationInvalid, SchemaInvalid
 from schemawire.schema import Issue
 
@@ -80,7 +81,8 @@ class OfflineAnalyser:
                 "nothing in the description could be read as a thing with fields or relationships",
                 f"Name the things and what they have, {_EXAMPLE}.",
             )
-        schema = to_schema(draft, description)
+        draft.rules = told_apart(draft.rules)
+        schema = with_expressions(to_schema(draft, description), draft.rules, self._lexicon)
         if not options.enums:
             schema = without_enums(schema)
         if self._misses_parser and len(description) >= PROSE_FROM:

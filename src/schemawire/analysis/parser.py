@@ -3,8 +3,10 @@
 Knows which sentences need a tree and how the two readings join; knows no rule of either.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 
 from schemawire.analysis.alternatives import shared_heads
 from schemawire.analysis.attributes import nature_of
@@ -21,6 +23,7 @@ from schemawire.analysis.facts import (
     RelationFact,
 )
 from schemawire.analysis.lexicon import Lexicon
+from schemawire.analysis.mentions import read_aside
 from schemawire.analysis.naming import entity_words
 from schemawire.analysis.parsing import Tree, parse
 from schemawire.analysis.patterns import PatternReader
@@ -34,6 +37,8 @@ from schemawire.analysis.tree_repairs import repair_branches
 
 _MAX_WORDS = 20_000
 """Words parsed in one text, some four seconds' worth; what follows is read by the patterns alone."""
+_MAX_ASIDE = 4_000
+"""Words in brackets and notes that are parsed for what they name."""
 _SHORTEST, _LONGEST = 4, 120
 """Words of a sentence worth parsing; a longer one is a list or no prose at all."""
 _NOTES = frozenset({"heading", "bullet", "definition", "notes", "bracket-definition"})
@@ -76,6 +81,7 @@ def read_with_parser(text: str, lexicon: Lexicon) -> ParsedText:
     open_ones = [] if len(text) < PROSE_FROM else _within_budget(readings)
     plain = [without_idioms(readings[index].sentence.tokens, lexicon) for index in open_ones]
     outside = [without_brackets(unwrapped_brackets(tokens, lexicon)) for tokens in plain]
+    asides = _parse_asides(readings, {index: brackets for index, (_, brackets) in zip(open_ones, outside, strict=True)})
     trees = _parse_twice({i: tokens for i, (tokens, _) in zip(open_ones, outside, strict=True)}, readings)
     inside = {index: brackets for index, (_, brackets) in zip(open_ones, outside, strict=True)}
     context = Context(lexicon, product=patterns.context.product, product_name=patterns.context.product_name)
@@ -91,6 +97,8 @@ def read_with_parser(text: str, lexicon: Lexicon) -> ParsedText:
         else:
             found.extend(reading.facts)
             context.subject = subjects[index] or context.subject
+        for aside in asides.get(index, ()):
+            found.extend(read_aside(aside, context, reader.sentences))
     found.extend(_kinds_by_name(found, lexicon))
     return ParsedText(facts=found, sentences=len(trees))
 
@@ -117,6 +125,26 @@ def _parse_twice(sentences: Mapping[int, Sequence[Token]], readings: Sequence[Re
         if (tokens := repaired(tree, sentences[index], readings[index].words)) is not None
     }
     return trees | dict(zip(again, parse(list(again.values())), strict=True))
+
+
+def _parse_asides(
+    readings: Sequence[Reading], brackets: Mapping[int, Mapping[int, Sequence[Token]]]
+) -> dict[int, list[Tree]]:
+    """Return the trees of what stands in brackets, and of notes, by the index of their sentence."""
+    if not brackets:
+        return {}
+    asides = [(index, tokens) for index, inside in brackets.items() for tokens in inside.values()]
+    asides += [
+        (index, reading.sentence.tokens)
+        for index, reading in enumerate(readings[: max(brackets) + 1])
+        if index not in brackets and reading.sentence.kind != "heading" and len(reading.words) <= _LONGEST
+    ]
+    words = list(accumulate(len(tokens) for _, tokens in asides))
+    asides = asides[: bisect_right(words, _MAX_ASIDE)]
+    found: dict[int, list[Tree]] = {}
+    for (index, _), tree in zip(asides, parse([tokens for _, tokens in asides]), strict=True):
+        found.setdefault(index, []).append(tree)
+    return found
 
 
 def _within_budget(readings: Sequence[Reading]) -> list[int]:

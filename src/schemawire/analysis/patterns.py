@@ -6,7 +6,7 @@ Knows the order of the rules; what the facts amount to is `build`'s concern.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from schemawire.analysis.business_rules import read_rule
+from schemawire.analysis.business_rules import read_rules
 from schemawire.analysis.clauses import Clause, read_clauses
 from schemawire.analysis.context import Context
 from schemawire.analysis.facts import EntityFact, Fact, NameFact, Source, words_of
@@ -53,16 +53,14 @@ class PatternReader:
     def read_sentence(self, sentence: Sentence) -> list[Fact]:
         """Return what one sentence says, given those before it."""
         facts: list[Fact] = []
-        rule = read_rule(sentence, tag_words(sentence.tokens, self.lexicon), self.context)
-        if rule is not None:
-            facts.append(rule)
-        for fact in self._read_sentence(sentence):
+        words = tag_words(sentence.tokens, self.lexicon)
+        facts.extend(read_rules(sentence, words, self.context))
+        for fact in self._read_sentence(sentence, words):
             facts.append(fact)
             self.context.known.update(words_of(fact))
         return facts
 
-    def _read_sentence(self, sentence: Sentence) -> Iterator[Fact]:
-        words = tag_words(sentence.tokens, self.lexicon)
+    def _read_sentence(self, sentence: Sentence, words: Sequence[Word]) -> Iterator[Fact]:
         if sentence.kind == "heading":
             yield from self._read_heading(words)
             return

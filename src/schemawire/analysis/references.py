@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 from schemawire.analysis.attributes import is_known_field
 from schemawire.analysis.context import Context
 from schemawire.analysis.facts import EntityName
+from schemawire.analysis.naming import entity_words
 from schemawire.analysis.parsing import Node
 from schemawire.analysis.tree_clauses import LIGHT, adjuncts
 from schemawire.analysis.tree_phrases import PhraseReader
 
+_MAX_WORDS = 4
 _PLURAL_PRONOUNS = frozenset({"they", "them", "their"})
 
 
@@ -19,8 +21,8 @@ _PLURAL_PRONOUNS = frozenset({"they", "them", "their"})
 class References:
     """Resolves the words of one sentence.
 
-    `subject` is the main clause's; `spoken` are all subjects so far, those of conditions included; `topic` is
-    what the sentence opens with ("for each ingredient").
+    `sentence` is its number; `subject` is the main clause's; `spoken` are all subjects so far, those of conditions
+    included; `topic` is what the sentence opens with ("for each ingredient").
     """
 
     context: Context
@@ -28,6 +30,7 @@ class References:
     subject: EntityName | None = None
     spoken: list[EntityName] = field(default_factory=list)
     topic: EntityName | None = None
+    sentence: int = 0
 
     def opening(self, first: Node) -> EntityName | None:
         """Return what a sentence opens with: "for each ingredient its name must be known" is about ingredients."""
@@ -60,6 +63,14 @@ class References:
             return self.resolve(behind[0])  # "each item of equipment"
         phrase = self.phrases.read(node)
         return None if context.is_system(phrase) else context.name(phrase)
+
+    def literally(self, node: Node) -> EntityName:
+        """Return a noun's own words as a name, also where it usually stands for something else; else nothing."""
+        phrase = self.phrases.read(node)
+        if not node.is_noun or self.context.is_system(phrase):
+            return ()
+        words = entity_words(phrase.words)
+        return words if words and len(words) <= _MAX_WORDS and all(word[0].isalpha() for word in words) else ()
 
     def _antecedent(self, pronoun: str) -> EntityName | None:
         """Return what a pronoun stands for: "it" and "its" prefer the last subject that is no person."""

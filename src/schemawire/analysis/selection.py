@@ -4,7 +4,7 @@ Knows facts and how strongly each was stated; knows no field.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from schemawire.analysis.drafting import EntityDraft, SchemaDraft
 from schemawire.analysis.facts import (
@@ -24,19 +24,14 @@ from schemawire.analysis.naming import entity_words
 from schemawire.analysis.prose import choose_from_prose, is_prose
 from schemawire.analysis.quantifiers import MANY
 from schemawire.analysis.things import is_field_noun, is_thing
-from schemawire.analysis.weighing import weigh_entities
 
 _ENOUGH = 2
-_LIKELY = 0.35
-"""From here a name in prose is an entity: where a cross-validation over the project's own texts did best."""
-_LIKELY_KIN, _LIKELY_PART = 0.02, 0.2
-_NOTED = frozenset({"heading", "bullet", "definition", "notes", "bracket-definition", "user-story"})
 
 
 def select_entities(facts: Sequence[Fact], draft: SchemaDraft) -> None:
     """Add to a draft the entities that the facts amount to, in order of first mention."""
-    sources = _gather(facts)
-    chosen = _choose(facts, draft.lexicon) if is_prose(facts) else set()
+    sources = gather_sources(facts)
+    chosen = choose_from_prose(facts, draft.lexicon) if is_prose(facts) else set()
     if not chosen:
         chosen = {name for name, score in _score(facts, draft.lexicon).items() if score >= _ENOUGH}
     for name, found in sources.items():
@@ -44,36 +39,7 @@ def select_entities(facts: Sequence[Fact], draft: SchemaDraft) -> None:
             draft.entities[name] = EntityDraft(words=name, sources=found)
 
 
-def _choose(facts: Sequence[Fact], lexicon: Lexicon) -> set[EntityName]:
-    """Return what prose has enough evidence for; where trees were read, each mention is weighed."""
-    if not any(isinstance(fact, MentionFact) for fact in facts):
-        return choose_from_prose(facts, lexicon)
-    noted = {fact.words for fact in facts if isinstance(fact, EntityFact) and fact.source.rule in _NOTED}
-    likely = weigh_entities(facts, lexicon)
-    parsed_to = max(fact.source.end for fact in facts if isinstance(fact, MentionFact))
-    unparsed = choose_from_prose([fact for fact in facts if fact.source.start > parsed_to], lexicon)
-    chosen = noted | unparsed | {name for name, value in likely.items() if value >= _LIKELY}
-    return chosen | _kin(facts, chosen, likely, lexicon)
-
-
-def _kin(
-    facts: Sequence[Fact], chosen: set[EntityName], likely: Mapping[EntityName, float], lexicon: Lexicon
-) -> set[EntityName]:
-    """Return the kinds and parts of what was chosen, and their parents, where nothing much speaks against them."""
-    kinds = [(fact.child, fact.parent) for fact in facts if isinstance(fact, KindFact)]
-    parts = [
-        (fact.owner, entity_words(fact.phrase.words))
-        for fact in facts
-        if isinstance(fact, PropertyFact) and fact.kind == "composition" and is_thing(fact, lexicon)
-    ]
-    kin: set[EntityName] = set()
-    for pairs, least in ((kinds, _LIKELY_KIN), (parts, _LIKELY_PART)):
-        both = [*pairs, *((other, name) for name, other in pairs)]
-        kin |= {name for name, other in both if other in chosen and likely.get(name, 0.0) >= least}
-    return kin
-
-
-def _gather(facts: Iterable[Fact]) -> dict[EntityName, list[Source]]:
+def gather_sources(facts: Iterable[Fact]) -> dict[EntityName, list[Source]]:
     """Return where each name is spoken of; a bare mention is shown only where nothing else speaks of it."""
     sources: dict[EntityName, list[Source]] = {}
     for fact in facts:

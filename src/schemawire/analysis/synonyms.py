@@ -30,11 +30,12 @@ from schemawire.analysis.things import is_thing
 
 def merge_synonyms(facts: Sequence[Fact], lexicon: Lexicon) -> list[Fact]:
     """Return the facts with each longer name of a thing replaced by the shorter one that stands alone elsewhere."""
-    synonyms = _find_synonyms(facts, lexicon)
-    return [_renamed(fact, synonyms) for fact in facts] if synonyms else list(facts)
+    synonyms = find_synonyms(facts, lexicon)
+    return [renamed(fact, synonyms) for fact in facts] if synonyms else list(facts)
 
 
-def _find_synonyms(facts: Sequence[Fact], lexicon: Lexicon) -> dict[EntityName, EntityName]:
+def find_synonyms(facts: Sequence[Fact], lexicon: Lexicon) -> dict[EntityName, EntityName]:
+    """Return which names are other forms of which."""
     names = dict.fromkeys(name for fact in facts for name in _spoken_of(fact, lexicon))
     kept = {fact.words for fact in facts if isinstance(fact, EntityFact) and fact.strength == "declared"}
     kept |= {name for fact in facts if isinstance(fact, KindFact) for name in (fact.child, fact.parent)}
@@ -77,7 +78,9 @@ def _is_adjective(word: str, lexicon: Lexicon) -> bool:
     return past or lexicon.grammar.is_in(word, "adjectives") or word.endswith(("-listed", "-based", "-specific"))
 
 
-def _renamed(fact: Fact, synonyms: Mapping[EntityName, EntityName]) -> Fact:
+def renamed(fact: Fact, synonyms: Mapping[EntityName, EntityName]) -> Fact:
+    """Return a fact under other names of what it speaks of."""
+
     def new(name: EntityName) -> EntityName:
         return synonyms.get(name, name)
 

@@ -3,6 +3,8 @@
 Knows the draft and its options; knows no sentence.
 """
 
+from itertools import chain
+
 from schemawire.analysis.drafting import End, EntityDraft, FieldDraft, LinkDraft, SchemaDraft
 from schemawire.analysis.quantifiers import MANY, ONE
 
@@ -73,7 +75,8 @@ def _doer(verb: str) -> str:
 def _place(draft: SchemaDraft, holder: EntityDraft, field: FieldDraft, link: LinkDraft, end: End) -> None:
     """Add a reference under a name that is still free; a second one to the same entity is told apart by its verb."""
     words = field.words
-    for candidate in (words, (link.verb, *words), *((*words[:-1], str(n), "id") for n in range(2, _MAX_SAME))):
+    numbered = ((*words[:-1], str(number), "id") for number in range(2, _MAX_SAME))
+    for candidate in chain((words, (link.verb, *words)), numbered):
         key = draft.field_key(candidate)
         if key not in holder.fields:
             field.words = candidate

@@ -63,13 +63,16 @@ class TreeReader:
     tree: Tree = field(init=False, default=())
     focus: EntityName | None = None
     """The thing, no person, that something was last done to."""
+    sentences: int = 0
+    """How many sentences were read."""
 
     def read(self, tree: Tree, brackets: Brackets) -> list[Fact]:
         """Return what one sentence says; an example says nothing that lasts."""
         self.phrases, self.tree = PhraseReader(self.context.lexicon, brackets), tree
         if " ".join(node.lower for node in tree[:2]).startswith(_EXAMPLES):
             return []
-        self.refer = References(self.context, self.phrases)
+        self.sentences += 1
+        self.refer = References(self.context, self.phrases, sentence=self.sentences)
         self.refer.topic = self.refer.opening(tree[0])
         facts: list[Fact] = []
         for node in tree:
@@ -305,14 +308,10 @@ class TreeReader:
                 yield from self._kinds([n for n in conjuncts(thing)[1:] if n not in of], of[0], _SURE)
                 continue
             owners = [noun for word, _, nouns in adjuncts(verb) if word in ("for", "in") for noun in nouns]
-            for owner in owners[:1]:
-                name = self.refer.resolve(owner)
-                if name is not None:
-                    yield from self._existing(name, thing)
-
-    def _existing(self, owner: EntityName, thing: Node) -> Iterator[Fact]:
-        for noun in conjuncts(thing):
-            yield self._property(owner, noun, self.phrases.read(noun), None, kind="association", rule="parser:there-is")
+            name = self.refer.resolve(owners[0]) if owners else None
+            for noun in conjuncts(thing) if name is not None else ():
+                phrase = self.phrases.read(noun)
+                yield self._property(name or (), noun, phrase, None, kind="association", rule="parser:there-is")
 
     def _read_action(self, verb: Node, doers: Sequence[Node]) -> Iterator[Fact]:
         idle = self.context.lexicon.verbs.is_in(verb.lemma, "idle")

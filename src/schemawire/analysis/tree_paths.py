@@ -15,7 +15,7 @@ _STEPS = {
     "acl": "A", "advcl": "V", "xcomp": "X", "ccomp": "X", "compound": "N", "nmod": "N", "agent": "by", "pcomp": "X",
 }  # fmt: skip
 _SILENT = ("pobj", "conj", "appos", "prep")
-_MAX_STEPS, _MAX_MENTIONS, _MAX_DEPTH = 4, 14, 40
+_MAX_STEPS, _MAX_MENTIONS, _MAX_DEPTH = 4, 20, 40
 _WEAK = 0.4
 
 Mention = tuple[Node, EntityName]
@@ -43,6 +43,7 @@ def _path(first: Node, second: Node, names: tuple[EntityName, EntityName], refer
         source=Source(first.token.start, second.token.end, "parser:path", _WEAK),
         first_quantity=_quantity(first, refer), second_quantity=_quantity(second, refer),
         idle=shared.is_verb and refer.context.lexicon.verbs.is_in(shared.lemma, "idle"),
+        verb=shared.lemma if shared.is_verb else "", sentence=refer.sentence,
     )  # fmt: skip
 
 

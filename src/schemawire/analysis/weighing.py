@@ -1,12 +1,11 @@
-"""How likely a name in prose is an entity: what speaks for it, weighed.
+"""What speaks for and against a name in prose being an entity: how it is said, and what its noun means.
 
-Knows facts and the language's weights; the weights are learnt from the project's own texts
-(`benchmarks/analysis_weights.py`), and each of them is one line of `weights.toml`.
+Knows facts and the lexicon; judges nothing.
 """
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from schemawire.analysis.attributes import nature_of
@@ -20,11 +19,10 @@ from schemawire.analysis.facts import (
     PropertyFact,
     RelationFact,
 )
+from schemawire.analysis.forest import Features
 from schemawire.analysis.lexicon import Lexicon
 from schemawire.analysis.naming import entity_words
 from schemawire.analysis.things import is_field_noun, is_thing
-
-Features = dict[str, float]
 
 _USUAL_CROWD = 30
 """Names that a text of some 200 words mentions."""
@@ -58,18 +56,6 @@ class _Evidence:
     part: int = 0
     rules: Counter[str] = field(default_factory=Counter)
     first: int = 1 << 40
-
-
-def weigh_entities(facts: Sequence[Fact], lexicon: Lexicon) -> dict[EntityName, float]:
-    """Return how likely each name is an entity, 0 to 1."""
-    weights = lexicon.weights["entity"]
-    return {name: likelihood(features, weights) for name, features in entity_features(facts, lexicon).items()}
-
-
-def likelihood(features: Mapping[str, float], weights: Mapping[str, float]) -> float:
-    """Return the logistic function of the weighed sum of features."""
-    total = weights["bias"] + sum(weights.get(name, 0.0) * value for name, value in features.items())
-    return 1 / (1 + math.exp(-max(-30.0, min(30.0, total))))
 
 
 def entity_features(facts: Sequence[Fact], lexicon: Lexicon) -> dict[EntityName, Features]:
@@ -113,7 +99,7 @@ def _gather_mention(fact: MentionFact, evidence: _Evidence) -> None:
     evidence.places.add(fact.source.start)
     evidence.roles[fact.role] += 1
     evidence.marks[_introduced(fact)] += 1
-    for mark in ("proper", "conditional", "idle", "plural", "adjective"):
+    for mark in ("proper", "conditional", "idle", "plural", "adjective", "doubtful", "aside"):
         evidence.marks[mark] += bool(getattr(fact, mark))
 
 
@@ -162,7 +148,7 @@ def _features(name: EntityName, evidence: _Evidence, heads: Counter[str], lexico
     features |= {f"role:{role}": min(1.0, number / count) for role, number in evidence.roles.items()}
     features |= {f"any:{role}": 1.0 for role in evidence.roles}
     features |= {f"mark:{mark}": 1.0 for mark, number in evidence.marks.items() if number}
-    for mark in ("proper", "idle", "conditional", "adjective"):
+    for mark in ("proper", "idle", "conditional", "adjective", "doubtful", "aside"):
         features[f"mark:{mark}"] = evidence.marks[mark] / count
     features |= {f"rel:{rule}": 1.0 for rule in evidence.rules}
     return features

@@ -1,26 +1,31 @@
-"""How likely two entities of a text are related: what is said of both in one sentence, weighed.
+"""How likely two entities of a text are related: all that is said of both, judged by trees.
 
-Knows facts, the language's weights and the draft; the weights are learnt like those of `weighing`.
+Knows facts, the lexicon and the forest `pairs`; adds nothing to a draft.
 """
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from schemawire.analysis.drafting import LinkDraft, SchemaDraft
-from schemawire.analysis.facts import EntityName, Fact, KindFact, PathFact, PropertyFact, RelationFact
+from schemawire.analysis.facts import EntityName, Fact, KindFact, MentionFact, PathFact, PropertyFact, RelationFact
+from schemawire.analysis.forest import Features, load_forest
 from schemawire.analysis.lexicon import Lexicon
 from schemawire.analysis.naming import entity_words
-from schemawire.analysis.quantifiers import MANY, ONE
-from schemawire.analysis.weighing import Features, likelihood
 
 Pair = tuple[EntityName, EntityName]
-"""Two names in alphabetical order."""
+"""Two names in alphabetical order; the same twice for what an entity has to do with others of its kind."""
 
-_LIKELY = 0.4
-"""From here two entities are related though no statement says so: where texts not learnt from did best."""
-_NEAR = 3
+_NEAR, _DIRECT = 3, 4
+_LIKELY = 0.35
+_MOST_ALIKE = 40
+"""Names with a word in common beyond which that word says nothing of any two of them."""
+_VERB_GROUPS = ("recording", "having", "entering", "stating", "idle", "creating", "describing")
+
+
+def verb_group(lemma: str, lexicon: Lexicon) -> str:
+    """Return the first group of verbs that one belongs to, or `other`."""
+    return next((group for group in _VERB_GROUPS if lexicon.verbs.is_in(lemma, group)), "other")
 
 
 @dataclass(slots=True)
@@ -30,6 +35,7 @@ class _Evidence:
     nearest: int = 99
     idle: int = 0
     places: set[int] = field(default_factory=set)
+    ways: list[PathFact] = field(default_factory=list)
     best: PathFact | None = None
 
 
@@ -38,21 +44,145 @@ def pair_of(first: EntityName, second: EntityName) -> Pair:
     return (first, second) if first <= second else (second, first)
 
 
+def judge_pairs(
+    facts: Sequence[Fact], likely: Mapping[EntityName, float], lexicon: Lexicon
+) -> dict[Pair, tuple[float, PathFact | None]]:
+    """Return how likely each pair of entities is related, and the sentence that says most of it.
+
+    Args:
+        facts: what was read.
+        likely: the entities, and how likely each of them is one.
+        lexicon: the language.
+    """
+    features = pair_features(facts, likely, lexicon)
+    values = load_forest(lexicon.language, "pairs").judge([own for own, _ in features.values()])
+    return {pair: (value, best) for (pair, (_, best)), value in zip(features.items(), values, strict=True)}
+
+
 def pair_features(
-    facts: Sequence[Fact], names: Collection[EntityName], lexicon: Lexicon
+    facts: Sequence[Fact], likely: Mapping[EntityName, float], lexicon: Lexicon
 ) -> dict[Pair, tuple[Features, PathFact | None]]:
-    """Return what speaks for each pair of names being related, and the sentence that says most of it."""
+    """Return what speaks for each pair of entities being related, and the sentence that says most of it."""
     found: defaultdict[Pair, _Evidence] = defaultdict(_Evidence)
-    kinds = {pair_of(f.child, f.parent) for f in facts if isinstance(f, KindFact)}
+    kinds: dict[Pair, KindFact] = {}
+    told: defaultdict[EntityName, list[MentionFact]] = defaultdict(list)
     for fact in facts:
-        for pair, rule in _related(fact, names):
+        for pair, rule in _related(fact, likely):
             found[pair].rules[rule] += 1
-        if isinstance(fact, PathFact) and fact.first in names and fact.second in names and fact.first != fact.second:
+        if isinstance(fact, PathFact) and fact.first in likely and fact.second in likely and fact.first != fact.second:
             _gather(fact, found[pair_of(fact.first, fact.second)])
+        elif isinstance(fact, KindFact) and fact.child in likely and fact.parent in likely:
+            kinds[pair_of(fact.child, fact.parent)] = fact
+            found[pair_of(fact.child, fact.parent)].places.add(fact.source.start)
+        elif isinstance(fact, MentionFact):
+            told[fact.words].append(fact)
+    for pair in _alike(list(likely)):
+        found[pair].rules["alike"] += 1
+    places = {name: {mention.sentence for mention in told[name]} for name in likely}
+    everywhere = max(1, len(set().union(*places.values())))
+    near: defaultdict[EntityName, set[EntityName]] = defaultdict(set)
+    for (first, second), evidence in found.items():
+        if evidence.ways:
+            near[first].add(second)
+            near[second].add(first)
+    features: dict[Pair, tuple[Features, PathFact | None]] = {}
+    for pair, evidence in found.items():
+        own = _features(pair, evidence, lexicon) | _way_features(evidence, lexicon)
+        own |= _place_features(pair, places, told, everywhere) | _neighbour_features(pair, near, likely)
+        own |= _meaning_features(pair, lexicon)
+        if pair in kinds:
+            own |= {"kind": 1.0, f"kind:{kinds[pair].source.rule}": 1.0}
+        one, other = (likely[name] for name in pair)
+        own |= {"less-likely": min(one, other), "more-likely": max(one, other), "both-likely": one * other}
+        features[pair] = own, evidence.best
+    return features
+
+
+def _alike(names: Sequence[EntityName]) -> list[Pair]:
+    """Return the pairs of names that share their beginning or their last word: player and player profile."""
+    groups: defaultdict[tuple[str, EntityName], list[EntityName]] = defaultdict(list)
+    for name in names:
+        groups["last", name[-1:]].append(name)
+        for end in range(1, len(name) + 1):
+            groups["first", name[:end]].append(name)
+    pairs = {
+        pair_of(one, other): None
+        for (side, shared), members in groups.items()
+        if len(members) <= _MOST_ALIKE
+        for place, one in enumerate(members)
+        for other in members[place + 1 :]
+        if one != other and (side == "last" or shared in (one, other))
+    }
+    return list(pairs)
+
+
+def _way_features(evidence: _Evidence, lexicon: Lexicon) -> Features:
+    if not evidence.ways:
+        return {}
+    own: Features = {
+        "distance": float(min(way.distance for way in evidence.ways)),
+        "gap": float(min(way.source.end - way.source.start for way in evidence.ways)),
+        "direct": float(sum(way.distance <= _DIRECT for way in evidence.ways)),
+        "many": float(
+            max(
+                sum(count is not None and count.is_many for count in (way.first_quantity, way.second_quantity))
+                for way in evidence.ways
+            )
+        ),
+    }
+    for way in evidence.ways:
+        if way.verb and way.path not in ("listed", "far"):
+            own[f"joined-by:{verb_group(way.verb, lexicon)}"] = own[f"verb:{way.verb}"] = 1.0
+    return own
+
+
+def _place_features(
+    pair: Pair,
+    places: Mapping[EntityName, set[int]],
+    told: Mapping[EntityName, Sequence[MentionFact]],
+    everywhere: int,
+) -> Features:
+    first, second = (places[name] for name in pair)
+    both = len(first & second)
+    counts = sorted(len(told.get(name, ())) for name in pair)
     return {
-        pair: (_features(pair, evidence, lexicon), evidence.best)
-        for pair, evidence in found.items() if pair not in kinds and pair[0] != pair[1]
+        "together": float(both), "together-of-fewer": both / max(1, min(len(first), len(second))),
+        "lift": both * everywhere / max(1, len(first) * len(second)),
+        "fewer": float(counts[0]), "more": float(counts[1]),
+        "next-sentence": float(any(place + 1 in second or place - 1 in second for place in first)),
     }  # fmt: skip
+
+
+def _neighbour_features(
+    pair: Pair, near: Mapping[EntityName, set[EntityName]], likely: Mapping[EntityName, float]
+) -> Features:
+    first, second = (near.get(name, set()) for name in pair)
+    shared = first & second
+    return {
+        "shared": float(len(shared)), "neighbours": float(len(first) + len(second)),
+        "fewer-neighbours": float(min(len(first), len(second))),
+        "likely-shared": float(sum(likely[name] >= _LIKELY for name in shared)),
+    }  # fmt: skip
+
+
+def _meaning_features(pair: Pair, lexicon: Lexicon) -> Features:
+    first, second = pair
+    own: Features = {
+        "begins": float(first == second[: len(first)] or second == first[: len(second)]),
+        "ends": float(first[-1] == second[-1]),
+    }
+    for sense, nouns in lexicon.senses.items():
+        own[f"is:{sense}"] = float((first[-1] in nouns) + (second[-1] in nouns))
+    rated = [lexicon.ratings.get(name[-1]) for name in pair]
+    known = [rating for rating in rated if rating is not None]
+    if len(known) == len(pair):
+        entity, fields, parts = zip(*((rating.entity, rating.field, rating.part) for rating in known), strict=True)
+        for mark, values in (("entity", entity), ("field", fields), ("part", parts)):
+            own |= {f"rated-{mark}": float(sum(values)), f"least-{mark}": float(min(values))}
+        own["kinds:" + "-".join(sorted(rating.kind for rating in known))] = 1.0
+        for rating in known:
+            own[f"rated:{rating.kind}"] = own.get(f"rated:{rating.kind}", 0.0) + 1
+    return own
 
 
 def _related(fact: Fact, names: Collection[EntityName]) -> list[tuple[Pair, str]]:
@@ -73,6 +203,7 @@ def _gather(fact: PathFact, evidence: _Evidence) -> None:
     evidence.paths[_canonical(path)] += 1
     evidence.places.add(fact.source.start)
     evidence.idle += fact.idle
+    evidence.ways.append(fact)
     if fact.path not in ("listed", "far") and fact.distance < evidence.nearest:
         evidence.best, evidence.nearest = fact, fact.distance
 
@@ -106,50 +237,3 @@ def _shape(path: str) -> str:
 
 def _tokens(path: str) -> list[str]:
     return path.replace("|", " | ").split()
-
-
-def weigh_links(facts: Sequence[Fact], draft: SchemaDraft) -> None:
-    """Link the things that are likely to be related and that no statement relates; what is stated stands."""
-    weights = draft.lexicon.weights["pair"]
-    if not any(isinstance(fact, PathFact) for fact in facts):
-        return
-    weighed = pair_features(facts, draft.entities, draft.lexicon)
-    likely = {pair: likelihood(features, weights) for pair, (features, _) in weighed.items()}
-    linked = {pair_of(link.source, link.target) for link in draft.links}
-    linked |= {pair_of(name, entity.parent) for name, entity in draft.entities.items() if entity.parent}
-    for pair, (_, best) in weighed.items():
-        if pair not in linked and likely[pair] >= _LIKELY and best is not None:
-            draft.links.append(_linked(best, draft.lexicon))
-
-
-def _linked(fact: PathFact, lexicon: Lexicon) -> LinkDraft:
-    """Return a link for what a sentence names together: what depends on the other is the target, and many."""
-    left, _, right = fact.path.partition("|")
-    ends = [(fact.first, fact.first_quantity), (fact.second, fact.second_quantity)]
-    many = [quantity is not None and quantity.is_many for _, quantity in ends]
-    behind = right.split(" ")[0]
-    acts = [_is_act(fact.first, lexicon), _is_act(fact.second, lexicon)]
-    if acts[0] != acts[1] and not many[acts[0]]:
-        (source, _), (target, quantity) = ends if acts[1] else ends[::-1]  # a field has many treatments
-    elif not left and behind in ("of", "'s") and many[0]:
-        (source, _), (target, quantity) = ends[::-1]  # "the pages of a book": the book has pages
-    elif behind.islower() and behind != "x" and not many[1]:
-        (source, _), (target, quantity) = ends[::-1]  # "a report on an incident", "it is held at a site"
-    elif _is_person(fact.second, lexicon) and not _is_person(fact.first, lexicon):
-        (source, _), (target, quantity) = ends[::-1]
-    else:
-        (source, _), (target, quantity) = ends
-    return LinkDraft(
-        source=source, target=target, verb="have", evidence=[fact.source], source_quantity=MANY if all(many) else ONE,
-        target_quantity=quantity if quantity is not None and quantity.is_many else MANY,
-    )  # fmt: skip
-
-
-def _is_act(name: EntityName, lexicon: Lexicon) -> bool:
-    """Return whether a name means what happens or is written down: it happens to one thing, again and again."""
-    senses = lexicon.senses
-    return (name[-1] in senses["events"] or name[-1] in senses["documents"]) and name[-1] not in senses["objects"]
-
-
-def _is_person(name: EntityName, lexicon: Lexicon) -> bool:
-    return name[-1] in lexicon.nouns.people or name[-1] in lexicon.senses["persons"]

