@@ -8,7 +8,7 @@ import pytest
 from tests.analysis.model.conftest import DRAFT, KEY, TEXT
 
 import schemawire
-from schemawire import Conflict, DomainSchemaHandler, SyncDomainSchemaHandler, VersionConflict
+from schemawire import Conflict, DomainSchemaHandler, NotFound, SyncDomainSchemaHandler, VersionConflict
 from schemawire.analysis import ModelAnalyser, OfflineAnalyser
 from schemawire.errors import ConfigurationInvalid
 from schemawire.testing import LlmReply, ScriptedLlm
@@ -41,6 +41,22 @@ async def test_refine_proposes_asks_applies_and_undoes(handler: DomainSchemaHand
     assert [project_id for _, project_id in told] == ["blog"] * 4
 
 
+async def test_a_conversation_is_read_back(handler: DomainSchemaHandler) -> None:
+    """Every turn in order, page by page; a session in which nothing was said is not found."""
+    await handler.analyze_and_send_domain("A post has a title.", "blog")
+    for sentence in ("make title unique", "yes", "add a slug to posts"):
+        await handler.refine("blog", sentence, "s-1")
+    first = await handler.conversation("blog", "s-1", limit=2)
+    assert [(turn.number, turn.said, turn.version) for turn in first.turns] == [
+        (1, "make title unique", None),
+        (2, "yes", 2),
+    ]
+    last = await handler.conversation("blog", "s-1", after=first.next, limit=2)
+    assert ([turn.said for turn in last.turns], last.next) == (["add a slug to posts"], None)
+    with pytest.raises(NotFound, match="s-2"):
+        await handler.conversation("blog", "s-2")
+
+
 async def test_refine_raises_what_the_backend_refuses(handler: DomainSchemaHandler) -> None:
     """A stale expectation and an undo at the first version are typed errors."""
     with pytest.raises(VersionConflict):
@@ -55,6 +71,7 @@ def test_the_synchronous_handler_refines_too(tmp_path: Path) -> None:
         result = handler.refine("shop", "a shop has orders. each order has a total", "s-1", apply=True)
         assert result.applied
         assert handler.refine("shop", "make total optional", "s-1", apply=True).version == 2
+        assert [turn.version for turn in handler.conversation("shop", "s-1").turns] == [1, 2]
         assert handler.undo("shop").version == 3
 
 

@@ -15,7 +15,7 @@ from schemawire.cli.commands import ORDER
 from schemawire.cli.exit_codes import ExitCode
 
 ROOT = Path(__file__).parents[2]
-SERVER_PACKAGES = ("fastapi", "uvicorn", "sqlalchemy", "alembic", "prometheus_client", "starlette")
+SERVER_PACKAGES = ("fastapi", "uvicorn", "sqlalchemy", "alembic", "starlette")
 COMMANDS = (
     "top", "chat", "upload",
     "logs",

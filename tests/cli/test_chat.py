@@ -55,6 +55,23 @@ def test_a_session_is_gone_on_with(online: CommandLine, project: str) -> None:
     assert json.loads(done.stdout)["applied"]
 
 
+def test_a_conversation_is_shown_again(online: CommandLine, project: str) -> None:
+    """What was said, what came of it and which version it made; with --json one line per turn."""
+    online("chat", project, "--session", "s-8", stdin="make title unique\nyes\n")
+    shown = online("chat", project, "--session", "s-8", "--history").stdout
+    assert shown.index("make title unique") < shown.index("yes") < shown.index("stored as version 2")
+    rows = [
+        json.loads(line)
+        for line in online("chat", project, "--session", "s-8", "--history", "--json").stdout.splitlines()
+    ]
+    assert [(row["number"], row["said"], row["version"]) for row in rows] == [
+        (1, "make title unique", None),
+        (2, "yes", 2),
+    ]
+    assert online("chat", project, "--history").returncode == ExitCode.USAGE
+    assert online("chat", project, "--session", "nobody", "--history").returncode == ExitCode.REJECTED
+
+
 def test_a_refusal_ends_a_script(online: CommandLine, project: str) -> None:
     """What the backend refuses ends a piped conversation with its exit code; nothing after it is said."""
     done = online("chat", project, stdin="undo\nmake title unique\n")

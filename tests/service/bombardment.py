@@ -4,10 +4,9 @@ Every write has its own key and is repeated until it is acknowledged, as a caref
 """
 
 import asyncio
-import os
+import math
 import random
 import signal
-import subprocess
 import sys
 import time
 import uuid
@@ -19,6 +18,7 @@ from typing import Any
 import aiohttp
 from tests.service.caller import Answer, Caller, create_entity
 
+from schemawire.testing.child_process import ChildProcess
 from schemawire.testing.service_process import ServiceProcess
 
 PROJECTS = ("red", "green", "blue")
@@ -29,38 +29,26 @@ class WorkerProcess:
 
     def __init__(self, directory: Path, environment: dict[str, str]) -> None:
         self._ready = directory / f"worker-{uuid.uuid4().hex[:8]}.ready"
-        self._log = self._ready.with_suffix(".log")
         self._environment = environment
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process = ChildProcess("the worker", self._ready.with_suffix(".log"))
 
     def start(self) -> None:
         """Start it; it joins in when it is ready."""
         command = [sys.executable, "-m", "schemawire", "worker", "--ready-file", str(self._ready)]
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(command, env={**os.environ, **self._environment}, stdout=log, stderr=log)
+        self._process.start(command, environment=self._environment)
 
     def wait_ready(self) -> None:
         """Return once it works; the limit of the test ends a vain wait."""
-        assert self._process is not None
         wanted = str(self._process.pid)  # a killed one leaves its file behind
-        while not self._ready.exists() or self._ready.read_text().strip() != wanted:
-            assert self._process.poll() is None, self._log.read_text()[-2_000:]
-            time.sleep(0.02)
+        self._process.wait_until(lambda: self._ready.exists() and self._ready.read_text().strip() == wanted, math.inf)
 
     def kill(self) -> None:
         """End it at once, as a power cut would."""
-        self._end(signal.SIGKILL)
+        self._process.end(signal.SIGKILL)
 
     def stop(self) -> int:
         """Ask it to end, and return its exit code."""
-        return self._end(signal.SIGTERM)
-
-    def _end(self, number: signal.Signals) -> int:
-        process, self._process = self._process, None
-        if process is None:
-            return 0
-        process.send_signal(number)
-        return process.wait(20)
+        return self._process.end(signal.SIGTERM, timeout=20)
 
     def restart(self) -> None:
         """Kill it, start it again, and mostly wait until it works, so that the next kill finds it at work."""

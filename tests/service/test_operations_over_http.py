@@ -8,7 +8,7 @@ from tests.service.caller import BLOG, Answer, Caller, create_entity, new_projec
 
 from schemawire.testing.service_process import ServiceProcess
 
-LONG_DESCRIPTION = " ".join(f"A shelf{number} has books, a colour and a code." for number in range(1_200))
+LONG_DESCRIPTION = " ".join(f"A shelf{number} has books, a colour and a code." for number in range(400))
 """Takes two seconds or so to analyse: long enough to be caught at it."""
 
 

@@ -231,3 +231,44 @@ async def test_turns_of_one_conversation_at_once_are_kept_apart(call: Caller) ->
     assert {reply.status for reply in replies} <= {200, 409}
     assert any(reply.status == 200 for reply in replies)
     assert (await talk.say("show everything")).status == 200
+
+
+async def test_a_conversation_is_read_back_page_by_page(talk: Talking) -> None:
+    """Turns come in order, each once whatever the page, with what they stored and who said them."""
+    said = ["add a rating from 1 to 5 to posts", "yes", "remove body", "1", "no"]
+    for sentence in said:
+        await talk.told(sentence)
+    await Talking(talk.call, talk.project, "s-2").told("make title unique")
+    for limit in (1, 2, 5, 100):
+        turns: list[dict[str, Any]] = []
+        after = 0
+        while after is not None:
+            query = f"sessionId={talk.session}&after={after}&limit={limit}"
+            page = (await talk.call("GET", f"{talk.project}/refine?{query}")).json()["data"]
+            turns, after = [*turns, *page["turns"]], page["next"]
+        assert [turn["said"] for turn in turns] == said
+        assert [turn["number"] for turn in turns] == [1, 2, 3, 4, 5]
+    assert [turn["kind"] for turn in turns] == ["change", "change", "question", "change", "discard"]
+    assert [turn["version"] for turn in turns] == [None, 2, None, None, None]
+    assert turns[0]["explanation"].startswith("Add rating")
+    assert all(turn["createdBy"] and turn["createdAt"].endswith("Z") for turn in turns)
+
+
+async def test_a_conversation_before_its_project_can_be_read(call: Caller) -> None:
+    """What was proposed for a project that is not there yet is kept, and found."""
+    talk = Talking(call, new_project())
+    await talk.told("add invoices")
+    page = (await call("GET", f"{talk.project}/refine?sessionId=s-1")).json()["data"]
+    assert [turn["said"] for turn in page["turns"]] == ["add invoices"]
+
+
+async def test_what_cannot_be_read_back_is_a_problem(talk: Talking) -> None:
+    """A session in which nothing was said, a deleted project, no session at all, and an odd page."""
+    await talk.told("make title unique")
+    path = f"{talk.project}/refine"
+    assert (await talk.call("GET", f"{path}?sessionId=s-9")).code == "not_found"
+    for query in ("", "?sessionId=", "?sessionId=s-1&after=x", "?sessionId=s-1&limit=0", "?sessionId=s-1&before=1"):
+        assert (await talk.call("GET", path + query)).code == "invalid_request", query
+    assert (await talk.call("GET", f"{path}?sessionId=s-1", anonymous=True)).status == 401
+    await talk.call("DELETE", talk.project)
+    assert (await talk.call("GET", f"{path}?sessionId=s-1")).code == "not_found"

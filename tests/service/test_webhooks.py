@@ -14,6 +14,7 @@ import pytest
 from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import select
 from tests.service.caller import Caller, create_entity
 
 from schemawire.errors import ConfigurationInvalid
@@ -21,7 +22,8 @@ from schemawire.protocol.webhooks import WebhookRejected, sign_webhook, verify_w
 from schemawire.service.operations import Operation, cancel, new_operation
 from schemawire.service.refusals import RequestRefused
 from schemawire.service.store import SqliteStore, add_operation, save_operation
-from schemawire.service.store.deliveries import Delivery, deliveries_of
+from schemawire.service.store.deliveries import Delivery
+from schemawire.service.store.tables import deliveries
 from schemawire.service.webhook_policy import WebhookPolicy
 from schemawire.service.webhooks import WebhookOptions, WebhookSender
 from schemawire.testing.service_process import ServiceProcess
@@ -98,8 +100,10 @@ async def ended_operation(store: SqliteStore, url: str) -> Operation:
 
 
 async def until_finished(store: SqliteStore, operation: Operation) -> Delivery:
+    owed_for = select(deliveries).where(deliveries.c.operation_id == operation.operation_id)
     while True:
-        (owed,) = await store.read(partial(deliveries_of, operation_id=operation.operation_id))
+        row = await store.read(lambda conn: conn.execute(owed_for).one())
+        owed = Delivery(**row._mapping)
         if owed.finished_at is not None:
             return owed
         await asyncio.sleep(0.01)

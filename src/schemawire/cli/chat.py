@@ -1,4 +1,4 @@
-"""`chat`: a conversation about a project's schema, in a terminal or from a pipe."""
+"""`chat`: a conversation about a project's schema, in a terminal or from a pipe, and what was said before."""
 
 import asyncio
 import secrets
@@ -22,6 +22,7 @@ from schemawire.errors import NotFound, Rejected, SchemaInvalid
 
 if TYPE_CHECKING:
     from schemawire.handler import DomainSchemaHandler, RefineResult
+    from schemawire.protocol.messages import TurnRecord
 
 _LEAVING = frozenset({"quit", "exit", "bye", "/quit", "/exit", ":q"})
 _HELP = """Say what to change: "add a rating from 1 to 5 to posts", "rename author to writer", "a comment belongs to one
@@ -40,12 +41,18 @@ async def chat(
         str | None, typer.Option("--session", metavar="ID", help="Go on with an earlier conversation.")
     ] = None,
     apply: Annotated[bool, typer.Option("--apply", help="Store each change at once, without a yes.")] = False,
+    history: Annotated[bool, typer.Option("--history", help="Show what was said in --session, and end.")] = False,
 ) -> None:
     """Talk about a schema: say what to change, look at it, apply it.
 
     Reads one sentence per line from a pipe; with --json each reply is a line of JSON.
     """
+    if history and (session is None or apply):
+        raise typer.BadParameter("--history shows the conversation of --session ID, and goes with no --apply")
     async with connected(call) as handler:
+        if history and session is not None:
+            await _show_history(call, handler, project, session)
+            return
         talk = _Talk(call, handler, project, session or f"chat-{secrets.token_hex(4)}", apply=apply)
         await talk.reach()
         await talk.greet()
@@ -54,6 +61,28 @@ async def chat(
                 break
             if line.strip():
                 await talk.answer(line.strip())
+
+
+async def _show_history(call: Invocation, handler: "DomainSchemaHandler", project: str, session: str) -> None:
+    """Show every turn of a conversation; a page is shown before the next one is asked for."""
+    after: int | None = 0
+    while after is not None:
+        page = await handler.conversation(project, session, after=after)
+        for turn in page.turns:
+            _show_turn(call, turn)
+        after = page.next
+
+
+def _show_turn(call: Invocation, turn: "TurnRecord") -> None:
+    if call.as_json:
+        call.screen.json_line(turn.model_dump(mode="json", by_alias=True))
+        return
+    said = Text.assemble((f"{turn.number}  ", "bold cyan"), (visible(turn.said), "bold"))
+    call.screen.show(said.append(f"  {visible(turn.created_by)}, {turn.created_at}", style="dim"))
+    for line in turn.explanation.splitlines():
+        call.screen.line(f"   {line}")
+    if turn.version is not None:
+        call.screen.line(f"   stored as version {turn.version}", style="green")
 
 
 class _Talk:

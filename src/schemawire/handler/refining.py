@@ -8,7 +8,7 @@ from schemawire.handler.backend import read_object, read_reply, result_of
 from schemawire.handler.results import DomainResult, RefineResult
 from schemawire.handler.telling import Telling, without_none
 from schemawire.protocol import paths
-from schemawire.protocol.messages import RefineRecord
+from schemawire.protocol.messages import ConversationPage, RefineRecord, Reply
 from schemawire.settings.language_model import LanguageModelSettings
 
 
@@ -61,6 +61,25 @@ class Refining(Telling):
             )  # fmt: skip
 
         return await self._told("POST", path, body, project_id, send)
+
+    async def conversation(
+        self, project_id: str, session_id: str, *, after: int | None = None, limit: int | None = None
+    ) -> ConversationPage:
+        """Return what was said in a conversation, oldest first; give `page.next` as `after` to go on.
+
+        Args:
+            project_id: the project.
+            session_id: the conversation.
+            after: the number of the last turn that is known.
+            limit: turns per page, 1 to 1,000; the backend's default if not given.
+
+        Raises:
+            NotFound: nothing was said in that session, or it is forgotten; or the project was deleted.
+        """
+        given = without_none({"sessionId": session_id, "after": after, "limit": limit})
+        params = {name: str(value) for name, value in given.items()}
+        reply = (await self._backend.read(paths.refine(project_id), params)).read(Reply)
+        return ConversationPage.model_validate(reply.data)
 
     async def undo(
         self,

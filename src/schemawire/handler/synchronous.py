@@ -18,7 +18,7 @@ from schemawire.handler.results import (
     StreamSummary,
 )
 from schemawire.handler.uploading import Source
-from schemawire.protocol.messages import OperationStatus, ProjectPage, VersionRecord
+from schemawire.protocol.messages import ConversationPage, OperationStatus, ProjectPage, VersionRecord
 from schemawire.schema import DomainSchema
 
 T = TypeVar("T")
@@ -153,6 +153,12 @@ class SyncDomainSchemaHandler:
     def refine(self, project_id: str, sentence: str, session_id: str, **options: Any) -> RefineResult:
         """See `DomainSchemaHandler.refine`."""
         return self._thread.run(self._handler.refine(project_id, sentence, session_id, **options))
+
+    def conversation(
+        self, project_id: str, session_id: str, *, after: int | None = None, limit: int | None = None
+    ) -> ConversationPage:
+        """See `DomainSchemaHandler.conversation`."""
+        return self._thread.run(self._handler.conversation(project_id, session_id, after=after, limit=limit))
 
     def undo(self, project_id: str, session_id: str | None = None, **options: Any) -> DomainResult:
         """See `DomainSchemaHandler.undo`."""

@@ -228,6 +228,29 @@ class RefineRecord(ReplyBody):
     """What a language model took."""
 
 
+class TurnRecord(ReplyBody):
+    """One turn of a conversation: what was said, and what came of it."""
+
+    number: int
+    """From 1, rising."""
+    said: str
+    kind: str
+    """As `RefineRecord` has it."""
+    explanation: str
+    version: int | None = None
+    """The version that the turn stored, if it stored one."""
+    created_at: str
+    created_by: str
+
+
+class ConversationPage(ReplyBody):
+    """Turns of one conversation, oldest first; `next` continues the list."""
+
+    session_id: str
+    turns: tuple[TurnRecord, ...] = ()
+    next: int | None = None
+
+
 class Dependency(ReplyBody):
     """The state of something that the service needs."""
 

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 from pydantic.json_schema import models_json_schema
 
-from schemawire.protocol.messages import OperationResult, OperationStatus, ProjectPage, VersionRecord
+from schemawire.protocol.messages import ConversationPage, OperationResult, OperationStatus, ProjectPage, VersionRecord
 from schemawire.service.document_schemas import REFERENCE
 
 
@@ -141,6 +141,7 @@ _MODELS: dict[str, type[BaseModel]] = {
     "submit_operation": OperationStatus, "retry_operation": OperationStatus, "read_status": OperationStatus,
     "cancel_operation": OperationStatus, "list_operations": OperationPage, "list_keys": KeyList,
     "create_key": NewKeyRecord, "rotate_key": NewKeyRecord, "read_audit": AuditPage,
+    "read_conversation": ConversationPage,
 }  # fmt: skip
 """By name of the handler."""
 _OPERATION = {"operationId": "$response.body#/data/operationId"}

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, or_, select, tuple_
+from sqlalchemy import Connection, bindparam, or_, select
 
 from schemawire.schema import ELEMENT_KINDS
 from schemawire.service.store.elements import MAX_CHUNK_SIZE
+from schemawire.service.store.keyset import behind
 from schemawire.service.store.prepared import Prepared
 from schemawire.service.store.records import VersionEntry
 from schemawire.service.store.staging import BEGINNING, Place
@@ -31,8 +32,7 @@ _PAGE = Prepared(
         elements.c.project_id == bindparam("p"),
         elements.c.valid_from <= bindparam("v"),
         or_(elements.c.valid_to.is_(None), elements.c.valid_to > bindparam("v")),
-        # As one comparison of pairs, so that every engine begins to read where the page before ended.
-        tuple_(elements.c.kind_rank, elements.c.key) > tuple_(bindparam("r"), bindparam("k")),
+        behind((elements.c.kind_rank, elements.c.key), (bindparam("r"), bindparam("k"))),
     )
     .order_by(elements.c.kind_rank, elements.c.key)
     .limit(bindparam("n"))

@@ -235,6 +235,21 @@ DATA_EXAMPLES: dict[str, Any] = {
         "tier": "patterns",
         "usage": None,
     },
+    "read_conversation": {
+        "sessionId": "s-1",
+        "turns": [
+            {
+                "number": 1,
+                "said": "add a rating from 1 to 5 to posts",
+                "kind": "change",
+                "explanation": "Add rating to Post.",
+                "version": None,
+                "createdAt": "2026-11-22T23:05:28.666Z",
+                "createdBy": "admin",
+            }
+        ],
+        "next": None,
+    },
     "undo": {"undone": 3, "restored": 2, "version": 4},
 }
 """By name of the handler: the `data` of a success."""

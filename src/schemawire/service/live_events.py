@@ -16,12 +16,13 @@ from schemawire.schema import ELEMENT_KINDS
 from schemawire.service.access import Principal
 from schemawire.service.backend import Backend
 from schemawire.service.feeds import GONE, State
+from schemawire.service.history import version_record
 from schemawire.service.operations import Operation
 from schemawire.service.refusals import RequestRefused
 from schemawire.service.status import status_record
 from schemawire.service.store.elements import to_entry
 from schemawire.service.store.projects import find_project, require_project
-from schemawire.service.store.records import VersionEntry, timestamp
+from schemawire.service.store.records import VersionEntry
 from schemawire.service.store.tables import elements, versions
 from schemawire.service.submissions import find_status
 
@@ -98,17 +99,7 @@ def _events_behind(conn: Connection, project_id: str, state: State) -> list[Chan
 
 def _version_event(conn: Connection, entry: VersionEntry) -> ChangeEvent:
     return ChangeEvent(
-        type="version",
-        project_id=entry.project_id,
-        version=entry.version,
-        digest=entry.digest,
-        parent=entry.parent,
-        created_at=timestamp(entry.created_at),
-        created_by=entry.created_by,
-        session_id=entry.session_id,
-        message=entry.message,
-        element_count=entry.element_count,
-        changes=_summary(conn, entry),
+        type="version", project_id=entry.project_id, changes=_summary(conn, entry), **version_record(entry).model_dump()
     )
 
 

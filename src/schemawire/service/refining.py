@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from schemawire.analysis import Proposal, Talk
-from schemawire.protocol.messages import RefineRecord, RefineRequest, UndoRequest
+from schemawire.protocol.messages import ConversationPage, RefineRecord, RefineRequest, TurnRecord, UndoRequest
 from schemawire.schema import DomainSchema, Operation, apply, apply_to_schema, compare, parse_operations
 from schemawire.service.backend import Backend
 from schemawire.service.language import usage_document
@@ -21,10 +21,11 @@ from schemawire.service.once import write_once
 from schemawire.service.refusals import RequestRefused
 from schemawire.service.replies import Answer, encode
 from schemawire.service.store import versions as store
-from schemawire.service.store.conversations import add_turn, find_talk, note_undone, undone_content
+from schemawire.service.store.conversations import Turn, add_turn, find_talk, list_turns, note_undone, undone_content
 from schemawire.service.store.elements import read_schema, require_row
-from schemawire.service.store.records import Written
+from schemawire.service.store.records import Written, timestamp
 from schemawire.service.store.refusals import ProjectMissing
+from schemawire.service.store.store import Store
 from schemawire.service.store.view import SqlView
 from schemawire.service.write_request import WriteRequest, expected_version
 from schemawire.service.writes import note_of
@@ -163,6 +164,27 @@ def _answer(write: WriteRequest, view: SqlView | None, written: Written | None, 
         version=entry.version if entry else head.version if head else None,
         digest=entry.digest if entry else head.digest if head else None,
     )
+
+
+async def page_of_turns(store: Store, project_id: str, session_id: str, *, after: int, limit: int) -> ConversationPage:
+    """Return what was said in a conversation, oldest first, behind the turn `after`; `next` continues the list.
+
+    Raises:
+        ProjectMissing: the project was deleted.
+        ConversationMissing: nothing was said in that session, or it is forgotten.
+    """
+    turns = await store.read(
+        partial(list_turns, project_id=project_id, session_id=session_id, after=after, limit=limit)
+    )
+    following = turns[-1].number if len(turns) == limit else None
+    return ConversationPage(session_id=session_id, turns=tuple(map(_turn_record, turns)), next=following)
+
+
+def _turn_record(turn: Turn) -> TurnRecord:
+    return TurnRecord(
+        number=turn.number, said=turn.said, kind=turn.kind, explanation=turn.explanation, version=turn.version,
+        created_at=timestamp(turn.created_at), created_by=turn.principal,
+    )  # fmt: skip
 
 
 async def undo(backend: Backend, write: WriteRequest, wanted: UndoRequest) -> Answer:

@@ -5,17 +5,38 @@ Everything runs in the caller's transaction. Knows nothing of what a sentence me
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from schemawire.service.store.portions import delete_oldest
-from schemawire.service.store.refusals import DuplicateInFlight
+from schemawire.service.store.projects import find_project
+from schemawire.service.store.refusals import ConversationMissing, DuplicateInFlight, ProjectMissing
 from schemawire.service.store.tables import conversation_turns, conversations, undone_versions
 
 RETENTION = 90 * 86_400.0
 """Seconds for which a conversation that nobody goes on with is kept."""
+_TURN = tuple(
+    conversation_turns.c[name]
+    for name in ("number", "said", "kind", "explanation", "version", "principal", "created_at")
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """What was said once, and what came of it."""
+
+    number: int
+    """From 1."""
+    said: str
+    kind: str
+    explanation: str
+    version: int | None
+    """The one that it stored, if it stored one."""
+    principal: str
+    created_at: float
 
 
 def find_talk(conn: Connection, project_id: str, session_id: str) -> tuple[dict[str, Any], int]:
@@ -57,6 +78,31 @@ def add_turn(
     except IntegrityError as error:
         raise DuplicateInFlight("another turn of this conversation was being stored", retry_after=0.1) from error
     return turns + 1
+
+
+def list_turns(conn: Connection, project_id: str, session_id: str, *, after: int = 0, limit: int = 100) -> list[Turn]:
+    """Return the turns of a conversation, oldest first.
+
+    Args:
+        conn: a connection.
+        project_id: the project; one that is only talked about so far need not be there.
+        session_id: the conversation.
+        after: the number of the last turn of the page before.
+        limit: how many at most, 1 to 1,000.
+
+    Raises:
+        ProjectMissing: the project was deleted.
+        ConversationMissing: nothing was said in that session, or it is forgotten.
+    """
+    head = find_project(conn, project_id, include_deleted=True)
+    if head is not None and head.is_deleted:
+        raise ProjectMissing(f"there is no project {project_id!r}")
+    if not find_talk(conn, project_id, session_id)[1]:
+        raise ConversationMissing(f"there is no conversation {session_id!r} about {project_id!r}")
+    t = conversation_turns.c
+    mine = select(*_TURN).where(t.project_id == project_id, t.session_id == session_id, t.number > after)
+    rows = conn.execute(mine.order_by(t.number).limit(max(1, min(limit, 1_000))))
+    return [Turn(**row._mapping) for row in rows]
 
 
 def undone_content(conn: Connection, project_id: str, version: int) -> int:

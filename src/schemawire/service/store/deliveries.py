@@ -3,7 +3,6 @@
 Knows nothing of HTTP.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -96,12 +95,6 @@ def postpone_delivery(conn: Connection, delivery_id: str, *, due_at: float, erro
     conn.execute(
         update(deliveries).where(_HERE, deliveries.c.finished_at.is_(None)).values(values), {"id": delivery_id}
     )
-
-
-def deliveries_of(conn: Connection, operation_id: str) -> Sequence[Delivery]:
-    """Return what is, or was, owed for an operation, oldest first."""
-    query = select(deliveries).where(deliveries.c.operation_id == operation_id).order_by(deliveries.c.created_at)
-    return [_to_delivery(row) for row in conn.execute(query).all()]
 
 
 def sweep_deliveries(conn: Connection, *, now: float, keep: float = RETENTION) -> int:

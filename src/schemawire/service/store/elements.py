@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, or_, select
 
 from schemawire.schema.model import ELEMENT_KINDS, DomainSchema, ElementKind
+from schemawire.service.store.keyset import behind
 from schemawire.service.store.projects import require_project
 from schemawire.service.store.records import ElementRow, StoredDocument, VersionEntry, parse_cursor
 from schemawire.service.store.refusals import VersionMissing
@@ -121,11 +122,7 @@ def element_page(
 def _ordered_page(rows_key: str, version: int, after: str | None, limit: int) -> Select[Any]:
     query = select(elements.c.kind_rank, elements.c.key, elements.c.body).where(valid_at(rows_key, version))
     if after is not None:
-        rank, key = parse_cursor(after)
-        query = query.where(
-            elements.c.kind_rank >= rank,  # implied by the next line, but an index range that every engine sees
-            or_(elements.c.kind_rank > rank, elements.c.key > key),
-        )
+        query = query.where(behind((elements.c.kind_rank, elements.c.key), parse_cursor(after)))
     return query.order_by(elements.c.kind_rank, elements.c.key).limit(limit)
 
 

@@ -13,6 +13,7 @@
     ├── KeyReused           an idempotency key came back with another request
     ├── DuplicateInFlight   another request with the same idempotency key is being worked on
     ├── OperationMissing    no such operation
+    ├── ConversationMissing nothing was said in that session, or it is forgotten
     └── LeaseLost           the operation is not (or no longer) this worker's to finish
 
 Knows nothing of HTTP: the codes alone tell the layer above which status to answer with.
@@ -71,6 +72,13 @@ class ProjectBusy(StoreError):
 
     code = "conflict"
     default_fix = "Wait for them, or cancel them."
+
+
+class ConversationMissing(StoreError):
+    """Nothing was said about the project in that session, or it is forgotten."""
+
+    code = "not_found"
+    default_fix = "Check the session id; a conversation that nobody goes on with is forgotten after 90 days."
 
 
 class VersionMissing(StoreError):

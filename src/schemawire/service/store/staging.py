@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 from uuid import uuid4
 
-from sqlalchemy import Connection, Table, and_, bindparam, delete, insert, literal, select, tuple_, update
+from sqlalchemy import Connection, Table, and_, bindparam, delete, insert, literal, select, update
 
 from schemawire.schema import Element, Header, element_digest, kind_of, references_of
 from schemawire.service.store.elements import require_row, valid_at
 from schemawire.service.store.heads import note_touched
+from schemawire.service.store.keyset import behind, up_to
 from schemawire.service.store.ordering import STRIDE
 from schemawire.service.store.portions import PORTION
 from schemawire.service.store.prepared import Prepared
@@ -44,8 +45,7 @@ _PAGE = Prepared(
     select(elements.c.kind_rank, elements.c.key, elements.c.ordinal, elements.c.digest, elements.c.body)
     .where(
         elements.c.project_id == bindparam("p"),
-        # As one comparison of pairs, so that every engine begins to read where the page before ended.
-        tuple_(elements.c.kind_rank, elements.c.key) > tuple_(bindparam("r"), bindparam("k")),
+        behind((elements.c.kind_rank, elements.c.key), (bindparam("r"), bindparam("k"))),
         elements.c.valid_to.is_(None),
     )
     .order_by(elements.c.kind_rank, elements.c.key)
@@ -179,12 +179,12 @@ def staged_page(conn: Connection, rows_key: str, *, after: Place, limit: int) ->
 def clone_elements(conn: Connection, entry: VersionEntry, rows_key: str, *, after: Place, limit: int) -> Place | None:
     """Copy a portion of a version's element rows; return where to go on, or `None` when that was all."""
     e = elements.c
-    wanted = and_(valid_at(entry.rows_key, entry.version), _behind((e.kind_rank, e.key), after))
+    wanted = and_(valid_at(entry.rows_key, entry.version), behind((e.kind_rank, e.key), after))
     edge = conn.execute(
         select(e.kind_rank, e.key).where(wanted).order_by(e.kind_rank, e.key).offset(limit - 1).limit(1)
     ).one_or_none()
     if edge is not None:
-        wanted = and_(wanted, _up_to((e.kind_rank, e.key), tuple(edge)))
+        wanted = and_(wanted, up_to((e.kind_rank, e.key), tuple(edge)))
     columns = (literal(rows_key), e.kind_rank, e.key, literal(FIRST), literal(None), e.ordinal, e.digest, e.body)
     names = ("project_id", "kind_rank", "key", "valid_from", "valid_to", "ordinal", "digest", "body")
     conn.execute(insert(elements).from_select(names, select(*columns).where(wanted)))
@@ -197,10 +197,10 @@ def clone_references(
     """Copy a portion of the references of current rows; return where to go on, or `None` when that was all."""
     r = element_references.c
     order = (r.refers_to, r.kind_rank, r.key)
-    wanted = and_(r.project_id == source, _behind(order, after))
+    wanted = and_(r.project_id == source, behind(order, after))
     edge = conn.execute(select(*order).where(wanted).order_by(*order).offset(limit - 1).limit(1)).one_or_none()
     if edge is not None:
-        wanted = and_(wanted, _up_to(order, tuple(edge)))
+        wanted = and_(wanted, up_to(order, tuple(edge)))
     names = ("project_id", "refers_to", "kind_rank", "key")
     conn.execute(insert(element_references).from_select(names, select(literal(rows_key), *order).where(wanted)))
     return None if edge is None else (edge[0], edge[1], edge[2])
@@ -318,15 +318,5 @@ def sweep_stagings(conn: Connection, *, now: float) -> int:
 def _delete_first(conn: Connection, table: Table, rows_key: str, order: Sequence[Any]) -> int:
     mine = table.c.project_id == rows_key
     edge = conn.execute(select(*order).where(mine).order_by(*order).offset(PORTION - 1).limit(1)).one_or_none()
-    wanted = mine if edge is None else and_(mine, _up_to(order, tuple(edge)))
+    wanted = mine if edge is None else and_(mine, up_to(order, tuple(edge)))
     return conn.execute(delete(table).where(wanted)).rowcount
-
-
-def _behind(order: Sequence[Any], place: Sequence[Any]) -> Any:
-    """Return the condition for rows behind a place, in an order of columns."""
-    return tuple_(*order) > tuple_(*place)
-
-
-def _up_to(order: Sequence[Any], place: Sequence[Any]) -> Any:
-    """Return the condition for rows up to and including a place, in an order of columns."""
-    return tuple_(*order) <= tuple_(*place)
