@@ -4,20 +4,18 @@
 """
 
 import os
-import pwd
 import shutil
 import signal
-import socket
-import subprocess
 import tempfile
 import time
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import pytest
+from tests.servers.programs import answers, as_account
 
+from schemawire.testing.child_process import ChildProcess
 from schemawire.testing.service_process import free_port
 
 _START_TIMEOUT = 40.0
@@ -38,7 +36,7 @@ class BrokerServer:
         self.folder = Path(tempfile.mkdtemp(prefix=f"schemawire-{kind}-"))
         self.port = free_port()
         self._further = (free_port(), free_port())
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process = ChildProcess(kind, self.folder / "log")
 
     @property
     def url(self) -> str:
@@ -57,14 +55,8 @@ class BrokerServer:
             return ["redis-server", "--bind", "127.0.0.1", "--port", port, *kept]
         # Debian's wrapper swallows what the server says and its exit code.
         program = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
-        return [*self._as_rabbit(), "env", *self._rabbit_settings(), str(program) if program.exists() else program.name]
-
-    def _as_rabbit(self) -> list[str]:
-        if os.geteuid() != 0:
-            return []
-        account = pwd.getpwnam("rabbitmq")
-        os.chown(self.folder, account.pw_uid, account.pw_gid)
-        return ["runuser", "-u", "rabbitmq", "--"]
+        name = str(program) if program.exists() else program.name
+        return [*as_account("rabbitmq", self.folder), "env", *self._rabbit_settings(), name]
 
     def _rabbit_settings(self) -> list[str]:
         distribution, mapper = self._further
@@ -87,37 +79,16 @@ class BrokerServer:
 
     def start(self) -> None:
         """Start the broker and wait until its port answers."""
-        with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(
-                self._command(),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd=self.folder,
-                start_new_session=True,
-            )
-        until = time.monotonic() + _START_TIMEOUT
-        while not self._answers():
-            assert self._process.poll() is None, (self.folder / "log").read_text()[-2_000:]
-            assert time.monotonic() < until, f"{self.kind} did not start in time"
-            time.sleep(0.02)
-
-    def _answers(self) -> bool:
-        with socket.socket() as probe:
-            probe.settimeout(1)
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+        self._process.start(self._command(), has_own_group=True)
+        self._process.wait_until(lambda: answers(self.port), _START_TIMEOUT)
 
     def kill(self) -> None:
         """End the broker, and all that it started, with SIGKILL."""
-        process, self._process = self._process, None
-        if process is not None:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait(20)
-            self._kill_strays()
-            until = time.monotonic() + 5
-            while self._answers() and time.monotonic() < until:
-                time.sleep(0.01)
+        self._process.end(signal.SIGKILL, send=os.killpg, timeout=20)
+        self._kill_strays()
+        until = time.monotonic() + 5
+        while answers(self.port) and time.monotonic() < until:
+            time.sleep(0.01)
 
     def _kill_strays(self) -> None:
         """End what has left the process group: the VM of RabbitMQ and its name server, known by our folder or port."""

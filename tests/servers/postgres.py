@@ -5,13 +5,10 @@
 
 import asyncio
 import os
-import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
-import time
 import uuid
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,8 +19,10 @@ from types import TracebackType
 from typing import Any, Self
 
 import asyncpg  # type: ignore[import-untyped]  # it ships no types
+from tests.servers.programs import answers, as_account
 
 from schemawire.service.store.postgres import PostgresStore
+from schemawire.testing.child_process import ChildProcess
 from schemawire.testing.service_process import free_port
 
 VARIABLE = "SCHEMAWIRE_TEST_POSTGRES_URL"
@@ -47,12 +46,8 @@ class PostgresServer:
         self._binaries = binaries
         self.folder = Path(tempfile.mkdtemp(prefix="schemawire-pg-"))
         self.port = free_port()
-        self._process: subprocess.Popen[bytes] | None = None
-        self._as_user: list[str] = []
-        if os.geteuid() == 0:  # the server refuses to run as root
-            account = pwd.getpwnam(USER)
-            os.chown(self.folder, account.pw_uid, account.pw_gid)
-            self._as_user = ["runuser", "-u", USER, "--"]
+        self._process = ChildProcess("PostgreSQL", self.folder / "log")
+        self._as_user = as_account(USER, self.folder)  # the server refuses to run as root
         initdb = [str(binaries / "initdb"), "-D", str(self.folder / "data"), "-A", "trust", "-U", USER, "--no-sync"]
         subprocess.run([*self._as_user, *initdb], check=True, capture_output=True, cwd=self.folder)
 
@@ -71,21 +66,12 @@ class PostgresServer:
             "shared_buffers": "32MB",
         }
         given = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-        with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [*self._as_user, *command, *given, *options], stdout=log, stderr=log, cwd=self.folder
-            )
-        until = time.monotonic() + _START_TIMEOUT
-        while not self._answers():
-            assert self._process.poll() is None, (self.folder / "log").read_text()[-2_000:]
-            assert time.monotonic() < until, "the server did not start in time"
-            time.sleep(0.05)
+        self._process.start([*self._as_user, *command, *given, *options])
+        self._process.wait_until(self._answers, _START_TIMEOUT)
 
     def _answers(self) -> bool:
-        with socket.socket() as probe:
-            probe.settimeout(1)
-            if probe.connect_ex(("127.0.0.1", self.port)):
-                return False
+        if not answers(self.port):
+            return False
         try:
             run_sql(self.url(), "SELECT 1")
         except (asyncpg.CannotConnectNowError, OSError):
@@ -99,11 +85,7 @@ class PostgresServer:
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
         """End the server: SIGINT at once but in order, SIGQUIT as a crash would."""
-        if self._process is None:
-            return
-        os.kill(self.server_pid, how)
-        self._process.wait(30)
-        self._process = None
+        self._process.end(how, send=lambda _, number: os.kill(self.server_pid, number), timeout=30)
 
     def __enter__(self) -> Self:
         self.start()

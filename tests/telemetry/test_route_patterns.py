@@ -11,7 +11,7 @@ BUILT = [
     paths.HEALTH, paths.METRICS, paths.BATCH, paths.OPERATIONS, paths.PROMETHEUS_METRICS, paths.API_ROOT,
     paths.project("shop"), paths.stream("shop"), paths.submit("shop"), paths.versions("shop"),
     paths.version("shop", 7), paths.export("shop", "sql"), paths.analyze("shop"), paths.operation("op-1"),
-    paths.operation_status("op-1"),
+    paths.operation_status("op-1"), paths.refine("shop"), paths.undo("shop"),
 ]  # fmt: skip
 
 

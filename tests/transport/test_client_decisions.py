@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager
 
 import pytest
+from tests.transport.scripted_client import Notes, client_for
 
 from schemawire.errors import (
     AttemptTimeout,
@@ -17,7 +18,7 @@ from schemawire.errors import (
     DeadlineExceeded,
     QueueFull,
 )
-from schemawire.events import AttemptFinished, CallFinished, Event, SilentListener
+from schemawire.events import AttemptFinished, CallFinished
 from schemawire.resilience import BreakerStateName, CircuitBreakerConfig, RetryConfig, within
 from schemawire.testing import virtual_time
 from schemawire.testing.scripted_wire import Answer, Reply, ScriptedWire
@@ -25,21 +26,6 @@ from schemawire.transport import Client, PoolConfig, Request, TimeoutConfig
 
 OK = Reply(chunks=(b"fine",))
 BUSY = Reply(status=503)
-
-
-class Notes(SilentListener):
-    """Keeps every event."""
-
-    def __init__(self) -> None:
-        self.events: list[Event] = []
-
-    def on_event(self, event: Event) -> None:
-        self.events.append(event)
-
-
-def client_for(*script: Answer, then: Answer | None = None, **options: object) -> tuple[Client, ScriptedWire]:
-    wire = ScriptedWire(*script, then=then)
-    return Client("http://a:1", wire=wire, **options), wire  # type: ignore[arg-type]  # options of any kind
 
 
 async def one_shot() -> AsyncIterator[bytes]:

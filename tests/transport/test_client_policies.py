@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from tests.transport.scripted_client import client_for
 
 from schemawire.errors import (
     CircuitOpen,
@@ -24,18 +25,13 @@ from schemawire.resilience import (
     ThrottleConfig,
 )
 from schemawire.testing import virtual_time
-from schemawire.testing.scripted_wire import Answer, Reply, ScriptedWire
+from schemawire.testing.scripted_wire import Reply
 from schemawire.transport import Client, PoolConfig, RouteOptions, SlowDownConfig, TimeoutConfig
 from schemawire.transport.routes import RouteTable
 from schemawire.transport.slow_down import cubic_rate
 
 OK = Reply(chunks=(b"fine",))
 ONCE = RetryConfig(max_retries=0, transparent_retries=0)
-
-
-def client_for(*script: Answer, then: Answer | None = None, **options: object) -> tuple[Client, ScriptedWire]:
-    wire = ScriptedWire(*script, then=then)
-    return Client("http://a:1", wire=wire, **options), wire  # type: ignore[arg-type]  # options of any kind
 
 
 def now() -> float:

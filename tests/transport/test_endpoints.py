@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterable
 
 import pytest
+from tests.transport.scripted_client import Notes
 
 from schemawire.errors import CircuitOpen, Closed, ConnectFailed, NoEndpoint
-from schemawire.events import EndpointEjected, EndpointsChanged, Event, SilentListener
+from schemawire.events import EndpointEjected, EndpointsChanged
 from schemawire.resilience import (
     BalanceConfig,
     BalanceStrategy,
@@ -24,14 +25,6 @@ from schemawire.transport import Client, DiscoveryConfig, EndpointStatistics, Li
 OK = Reply(chunks=(b"fine",))
 BUSY = Reply(status=500)
 THREE = "http://a:1,http://b:1,http://c:1"
-
-
-class Notes(SilentListener):
-    def __init__(self) -> None:
-        self.events: list[Event] = []
-
-    def on_event(self, event: Event) -> None:
-        self.events.append(event)
 
 
 class FedDiscovery:

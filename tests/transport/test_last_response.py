@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+from tests.transport.scripted_client import Notes, client_for
 
 from schemawire.errors import AttemptTimeout, CircuitOpen, ConnectFailed, ConnectionLost, DeadlineExceeded
-from schemawire.events import AttemptFinished, CallFinished, Event, RetryGivenUp, SilentListener
+from schemawire.events import AttemptFinished, CallFinished, RetryGivenUp
 from schemawire.resilience import AdaptiveLimitConfig, CircuitBreakerConfig, HedgeConfig, RetryConfig
 from schemawire.resilience.budget import RetryBudgetConfig
 from schemawire.testing import virtual_time
@@ -18,19 +19,8 @@ RETRY = RetryConfig(max_retries=3, transient_base=0.5, throttled_base=0.5)
 TOUCHY = CircuitBreakerConfig(failure_threshold=1)
 
 
-class Notes(SilentListener):
-    """Keeps every event."""
-
-    def __init__(self) -> None:
-        self.events: list[Event] = []
-
-    def on_event(self, event: Event) -> None:
-        self.events.append(event)
-
-
-def client_for(*script: Answer, then: Answer | None = None, **options: object) -> tuple[Client, ScriptedWire]:
-    wire = ScriptedWire(*script, then=then)
-    return Client("http://a:1", wire=wire, **{"retry": RETRY, **options}), wire  # type: ignore[arg-type]  # of any kind
+def retrying(*script: Answer, then: Answer | None = None, **options: object) -> tuple[Client, ScriptedWire]:
+    return client_for(*script, then=then, **{"retry": RETRY, **options})
 
 
 @pytest.fixture(params=["request", "stream"])
@@ -58,7 +48,7 @@ def held(client: Client) -> tuple[int, int]:
 async def test_opened_breaker_does_not_hide_the_response_that_opened_it(way: str) -> None:
     """The retry that a breaker refuses leaves the response; what happened is told in events, and nothing is held."""
     notes = Notes()
-    client, wire = client_for(BUSY, breaker=TOUCHY, listener=notes)
+    client, wire = retrying(BUSY, breaker=TOUCHY, listener=notes)
     assert await ask(client, way) == (503, b"busy", 1)
     assert len(wire.sent) == 1
     assert held(client) == (0, 0)
@@ -80,7 +70,7 @@ async def test_failed_retries_do_not_hide_the_last_response(status: int, after: 
     """An error is raised only without any response, even when the budget ends the retries."""
     for budget in (None, RetryBudgetConfig(ratio=0.0, floor_per_second=0.2)):
         for way in ("request", "stream"):
-            client, wire = client_for(Reply(status=status, chunks=(b"a",)), then=after, budget=budget, breaker=None)
+            client, wire = retrying(Reply(status=status, chunks=(b"a",)), then=after, budget=budget, breaker=None)
             assert await ask(client, way) == (status, b"a", 1)
             assert len(wire.sent) > 1
             assert held(client) == (0, 0)
@@ -95,7 +85,7 @@ async def test_refusals_of_queue_and_limit_do_not_hide_the_last_response() -> No
     ]
     for options in full:
         for way in ("request", "stream"):
-            client, wire = client_for(BUSY, Reply(delay=30.0), breaker=None, **options)  # type: ignore[arg-type]  # of any kind
+            client, wire = retrying(BUSY, Reply(delay=30.0), breaker=None, **options)  # type: ignore[arg-type]  # of any kind
             first = asyncio.create_task(ask(client, way))
             for _ in range(50):
                 await asyncio.sleep(0)  # until the first attempt is over and its pause has begun
@@ -112,7 +102,7 @@ async def test_deadline_does_not_hide_the_last_response() -> None:
     variants: list[dict[str, object]] = [{}, {"hedge": HedgeConfig(delay=0.1)}]
     for options in variants:
         for way in ("request", "stream"):
-            client, _ = client_for(BUSY, then=Reply(delay=60.0), **options)
+            client, _ = retrying(BUSY, then=Reply(delay=60.0), **options)
             assert await ask(client, way, deadline=5.0) == (503, b"busy", 1)
             assert held(client) == (0, 0)
 
@@ -121,7 +111,7 @@ async def test_deadline_does_not_hide_the_last_response() -> None:
 async def test_last_response_and_not_the_first_is_returned() -> None:
     """Of two complete responses the later one stands."""
     for way in ("request", "stream"):
-        client, _ = client_for(BUSY, Reply(status=502, chunks=(b"b", b"c")), then=ConnectionLost())
+        client, _ = retrying(BUSY, Reply(status=502, chunks=(b"b", b"c")), then=ConnectionLost())
         assert await ask(client, way) == (502, b"bc", 2)
 
 
@@ -130,11 +120,11 @@ async def test_errors_without_a_response_are_raised_as_before() -> None:
     """A stream that broke, is too long, or does not arrive soon is no complete response."""
     long = Reply(status=503, chunks=(b"x" * 70_000,))
     for first in (ConnectionLost(), long):
-        client, _ = client_for(first, then=ConnectFailed())
+        client, _ = retrying(first, then=ConnectFailed())
         with pytest.raises(ConnectFailed):
             await ask(client, "stream")
         assert held(client) == (0, 0)
-    client, _ = client_for(then=Reply(delay=60.0))
+    client, _ = retrying(then=Reply(delay=60.0))
     with pytest.raises(DeadlineExceeded):
         await ask(client, "request", deadline=5.0)
 
@@ -150,7 +140,7 @@ async def test_error_of_the_callers_body_is_raised_after_a_response() -> None:
             raise LookupError("the caller's own mistake")
         yield piece
 
-    client, _ = client_for(BUSY, Reply())
+    client, _ = retrying(BUSY, Reply())
     with pytest.raises(LookupError):
         await client.request("PUT", "/x", body=lambda: body())
 
@@ -158,7 +148,7 @@ async def test_error_of_the_callers_body_is_raised_after_a_response() -> None:
 @virtual_time
 async def test_cancellation_is_not_answered_by_the_last_response() -> None:
     """Whoever cancels is waiting for nothing."""
-    client, _ = client_for(BUSY, then=Reply(delay=60.0), timeout=TimeoutConfig(total=100.0))
+    client, _ = retrying(BUSY, then=Reply(delay=60.0), timeout=TimeoutConfig(total=100.0))
     task = asyncio.create_task(client.request("GET", "/x"))
     await asyncio.sleep(5.0)
     task.cancel()
@@ -172,6 +162,6 @@ async def test_response_of_a_hedge_stands_where_the_first_attempt_failed() -> No
     """Both arms ended badly, but one of them with a response."""
     lost = Reply(delay=2.0, error=ConnectionLost())
     for way in ("request", "stream"):
-        client, _ = client_for(lost, BUSY, retry=None, hedge=HedgeConfig(delay=0.5))
+        client, _ = retrying(lost, BUSY, retry=None, hedge=HedgeConfig(delay=0.5))
         assert (await ask(client, way))[:2] == (503, b"busy")
         assert held(client) == (0, 0)

@@ -4,7 +4,7 @@ from importlib.util import find_spec
 
 from schemawire.errors import ConfigurationInvalid
 
-SERVER_PACKAGES = frozenset({"fastapi", "uvicorn", "sqlalchemy", "alembic", "prometheus_client", "starlette"})
+SERVER_PACKAGES = frozenset({"fastapi", "uvicorn", "sqlalchemy", "alembic", "starlette"})
 
 
 def require_server() -> None:

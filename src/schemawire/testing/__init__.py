@@ -7,6 +7,7 @@ from schemawire.testing.cancellation import (
     cancel_at_every_await,
 )
 from schemawire.testing.chaos_proxy import ChaosProxy, ChaosStatistics
+from schemawire.testing.child_process import ServiceDidNotStart
 from schemawire.testing.scripted import (
     RecordedCall,
     ScriptedDependency,
@@ -19,7 +20,7 @@ from schemawire.testing.scripted import (
 )
 from schemawire.testing.scripted_llm import LlmReply, LlmRequest, LlmScriptRanOut, ScriptedLlm
 from schemawire.testing.scripted_wire import Reply, ScriptedWire, ScriptRanOut, Sent
-from schemawire.testing.service_process import ServiceDidNotStart, ServiceProcess
+from schemawire.testing.service_process import ServiceProcess
 from schemawire.testing.toxics import (
     Bandwidth,
     BlackHole,

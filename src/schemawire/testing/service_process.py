@@ -2,26 +2,18 @@
 
 import asyncio
 import http.client
-import os
 import secrets
 import signal
 import socket
-import subprocess
 import sys
-import time
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from schemawire.protocol.paths import HEALTH_READY
+from schemawire.testing.child_process import ChildProcess
 
 START_TIMEOUT = 30.0
-STOP_TIMEOUT = 15.0
-_POLL_INTERVAL = 0.02
-
-
-class ServiceDidNotStart(RuntimeError):
-    """The service process ended, or did not become ready in time; the message holds the end of its log."""
 
 
 class ServiceProcess:
@@ -48,7 +40,7 @@ class ServiceProcess:
         self.port = port or free_port()
         self.admin_key = admin_key or secrets.token_urlsafe(32)
         self._environment = dict(environment or {})
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process = ChildProcess("the service", self.log_path)
 
     @property
     def base_url(self) -> str:
@@ -77,27 +69,17 @@ class ServiceProcess:
         Raises:
             ServiceDidNotStart: it does not run.
         """
-        if self._process is None:
-            raise ServiceDidNotStart("the service has not been started")
         return self._process.pid
 
     @property
     def is_running(self) -> bool:
         """Whether the process is alive."""
-        return self._process is not None and self._process.poll() is None
+        return self._process.is_running
 
     def start(self) -> None:
         """Start the process; `wait_ready` tells when it answers."""
         self.directory.mkdir(parents=True, exist_ok=True)
-        with self.log_path.open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "schemawire.service"],
-                env={**os.environ, **self._variables()},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd=self.directory,
-            )
+        self._process.start([sys.executable, "-m", "schemawire.service"], environment=self._variables())
 
     def _variables(self) -> dict[str, str]:
         return {
@@ -115,13 +97,7 @@ class ServiceProcess:
         Raises:
             ServiceDidNotStart: it ended, or `timeout` seconds were not enough.
         """
-        end = time.monotonic() + timeout
-        while not self._is_ready():
-            if not self.is_running:
-                raise ServiceDidNotStart(f"the service ended at its start:\n{self._log_end()}")
-            if time.monotonic() > end:
-                raise ServiceDidNotStart(f"the service was not ready within {timeout:g} s:\n{self._log_end()}")
-            time.sleep(_POLL_INTERVAL)
+        self._process.wait_until(self._is_ready, timeout)
 
     def _is_ready(self) -> bool:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=2)
@@ -135,27 +111,13 @@ class ServiceProcess:
         finally:
             connection.close()
 
-    def _log_end(self) -> str:
-        return self.log_path.read_text("utf-8", "replace")[-2_000:]
-
     def kill(self) -> None:
         """End the process at once with SIGKILL, as a power cut would; harmless when it does not run."""
-        self._end(signal.SIGKILL)
+        self._process.end(signal.SIGKILL)
 
     def stop(self) -> int:
         """Ask the process to finish (SIGTERM), wait, and return its exit code; kill it if it takes too long."""
-        return self._end(signal.SIGTERM)
-
-    def _end(self, number: signal.Signals) -> int:
-        process, self._process = self._process, None
-        if process is None:
-            return 0
-        process.send_signal(number)
-        try:
-            return process.wait(STOP_TIMEOUT)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            return process.wait()
+        return self._process.end(signal.SIGTERM)
 
     def restart(self) -> None:
         """Kill the process if it runs, start it again on the same file, and wait until it is ready."""

@@ -205,9 +205,7 @@ class Client:
             try:
                 result = await self._usable_plan().handler(pattern)(context)
             except BaseException as error:
-                last = last_of(context.call, error)
-                if last is None:
-                    self._tally.finish(context, route, status=None, error=error)
+                if (last := self._last_or_ended(context, route, error)) is None:
                     raise
                 result = last
             self._tally.finish(context, route, status=result.status, error=None)
@@ -266,8 +264,7 @@ class Client:
         self, call: Call, *, deadline: float | None = None, route: str = "", key: str = ""
     ) -> AbstractAsyncContextManager[StreamResponse]:
         """Open the response of a call that was put together elsewhere; see `stream`."""
-        merged = self._headers.replaced(call.headers) if self._headers else call.headers
-        call = replace(call, headers=merged)
+        call = replace(call, headers=self._headers.replaced(call.headers) if self._headers else call.headers)
         return self._opened(call, call.target.partition("?")[0], deadline=deadline, route=route, key=key)
 
     @asynccontextmanager
@@ -303,9 +300,7 @@ class Client:
             try:
                 result = await self._usable_plan().handler(pattern)(context)
             except BaseException as error:
-                last = last_of(context.call, error)
-                if last is None:
-                    self._tally.finish(context, route, status=None, error=error)
+                if (last := self._last_or_ended(context, route, error)) is None:
                     raise
                 result = last
             if isinstance(result, StreamResponse):
@@ -313,6 +308,13 @@ class Client:
             else:
                 self._tally.finish(context, route, status=result.status, error=None)
             return result
+
+    def _last_or_ended(self, context: Context, route: str, error: BaseException) -> Outcome | None:
+        """Return the complete response that came before an error; without one, note that the call ended with it."""
+        last = last_of(context.call, error)
+        if last is None:
+            self._tally.finish(context, route, status=None, error=error)
+        return last
 
     def _usable_plan(self) -> Plan:
         if self._closed:

@@ -6,9 +6,10 @@ import weakref
 from collections.abc import AsyncGenerator, Sequence
 
 import pytest
+from tests.transport.scripted_client import Notes
 
 from schemawire.errors import ConnectFailed, NoEndpoint
-from schemawire.events import DiscoveryFailed, EndpointsChanged, Event, SilentListener
+from schemawire.events import DiscoveryFailed, EndpointsChanged
 from schemawire.testing.virtual_time import virtual_time
 from schemawire.transport.discovery import DiscoveryConfig, Listing, Place, Watcher
 
@@ -49,14 +50,6 @@ class Sink:
 
     def take(self, places: Sequence[Place]) -> None:
         self.taken.append((asyncio.get_running_loop().time(), [place.url for place in places]))
-
-
-class Notes(SilentListener):
-    def __init__(self) -> None:
-        self.events: list[Event] = []
-
-    def on_event(self, event: Event) -> None:
-        self.events.append(event)
 
 
 def listed(*urls: str, problems: tuple[str, ...] = ()) -> Listing:

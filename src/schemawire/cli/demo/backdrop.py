@@ -8,7 +8,8 @@ from typing import Self
 
 from schemawire.errors import Failed
 from schemawire.testing.chaos_proxy import ChaosProxy
-from schemawire.testing.service_process import ServiceDidNotStart, ServiceProcess
+from schemawire.testing.child_process import ServiceDidNotStart
+from schemawire.testing.service_process import ServiceProcess
 from schemawire.testing.toxics import BlackHole, Toxic
 
 _POLL_INTERVAL = 0.002
