@@ -5,6 +5,7 @@ import math
 import shutil
 import sqlite3
 import struct
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -278,6 +279,24 @@ async def test_it_reads_and_delivers_by_itself(tmp_path: Path) -> None:
                     await asyncio.sleep(0.01)
         sent = list(dict.fromkeys(store.values()))  # a batch cut by the end is sent again, with the times it had
         assert sent == [float(number + 1) for number in range(int(source.value))]
+
+
+async def test_a_reading_that_is_cancelled_on_its_way_to_disk_is_kept(tmp_path: Path) -> None:
+    """What has been read goes behind what the disk is busy with, though nobody waits for it any more."""
+    async with serving(204) as store:
+        shipper = Shipper(store.url, RemoteWrite(), tmp_path / "b.db", Counting())
+        is_free = threading.Event()
+        busy = asyncio.create_task(shipper._in_thread(is_free.wait))
+        await asyncio.sleep(0)
+        reading = asyncio.create_task(shipper.read())
+        await asyncio.sleep(0.01)
+        reading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+        is_free.set()
+        await busy
+        await shipper.aclose()
+        assert store.values() == [1.0, 2.0]
 
 
 def test_the_buffer_is_bounded_and_loses_the_oldest(tmp_path: Path) -> None:

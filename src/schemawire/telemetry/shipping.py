@@ -104,6 +104,7 @@ class Shipper:
         self._path = Path(buffer)
         self._spool: Spool | None = None
         self._tasks: list[asyncio.Task[None]] = []
+        self._keeping = asyncio.Lock()
         self._sending = asyncio.Lock()
         self._taken = self._delivered = self._refused = self._dropped = self._failed = 0
         self._problem = ""
@@ -139,13 +140,19 @@ class Shipper:
 
         Raises:
             Failed: it could not be kept, and is lost.
+
+        *Cancelled:* what has been read is kept all the same.
         """
         now = self._clock()
         samples = [Sample(each.name, each.labels + self._labels, each.value) for each in self._source()]
         zeros, before = self._births.new(samples, now)
-        await self._keep(zeros, before)
         self._taken += len(samples)
-        await self._keep(samples, now)
+        await asyncio.shield(self._keep_both((zeros, before), (samples, now)))
+
+    async def _keep_both(self, *readings: tuple[list[Sample], float]) -> None:
+        async with self._keeping:
+            for samples, at in readings:
+                await self._keep(samples, at)
 
     async def _keep(self, samples: list[Sample], at: float) -> None:
         body = self._target.encode(samples, at)
