@@ -10,7 +10,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from tests.telemetry.collector import Collector, collecting, values
 
 from schemawire import DomainSchemaHandler
-from schemawire.resilience import RetryConfig
+from schemawire.resilience import CircuitBreakerConfig, RetryConfig
 from schemawire.telemetry import OtlpConfig, TraceListener, open_tracer_provider
 from schemawire.testing.chaos_proxy import ChaosProxy
 from schemawire.testing.service_process import ServiceProcess
@@ -54,6 +54,7 @@ async def run_story(collector: Collector, service: ServiceProcess, workers: list
         handler = DomainSchemaHandler(
             f"http://127.0.0.1:{proxy.port}", service.admin_key, listener=TraceListener(provider),
             retry_config=RetryConfig(max_retries=20, transient_cap=0.1),
+            circuit_breaker_config=CircuitBreakerConfig(recovery_timeout=0.2),
         )  # fmt: skip
         async with handler:
             with tracer.start_as_current_span("engine"):
