@@ -132,9 +132,14 @@ def report(kind: str, rows: Sequence[Row], values: Sequence[float], wanted: Mapp
 
 
 class Words:
-    """In how many texts each word was a candidate, and in how many it was right; for a text, the others count."""
+    """In how many texts each word was a candidate, and in how many it was right.
 
-    def __init__(self) -> None:
+    A text is judged with the rates of the texts outside its part of the cross-validation: were only the text itself left
+    out, a word would have a lower rate where it is right, and trees would learn that instead.
+    """
+
+    def __init__(self, folds: int) -> None:
+        self.folds = folds
         self.texts: defaultdict[str, dict[int, bool]] = defaultdict(dict)
 
     def add(self, text: int, word: str, *, right: bool) -> None:
@@ -145,7 +150,8 @@ class Words:
         """Return the rates that a text is judged with."""
 
         def rate(word: str) -> tuple[int, int]:
-            others = [right for other, right in self.texts.get(word, {}).items() if other != text]
+            texts = self.texts.get(word, {}).items()
+            others = [right for other, right in texts if other % self.folds != text % self.folds]
             return len(others), sum(others)
 
         return rate
@@ -159,7 +165,7 @@ def learn_names(
     cases: Sequence[tuple[Mapping[str, Any], Sequence[Fact]]], folds: int
 ) -> tuple[Learnt, list[dict[EntityName, float]]]:
     """Learn which names are entities; return the trees, and what others say of texts that they did not see."""
-    lexicon, words = load_lexicon(), Words()
+    lexicon, words = load_lexicon(), Words(folds)
     wanted = [{folded(name) for name in case["classes"]} for case, _ in cases]
     enums = [{folded(name) for name in case["enums"]} for case, _ in cases]
     for text, (_, facts) in enumerate(cases):
@@ -189,7 +195,7 @@ def learn_names(
 
 def learn_fields(cases: Sequence[tuple[Mapping[str, Any], deciding.Chosen]], folds: int) -> Learnt:
     """Learn what is a field of which entity."""
-    words, rows = Words(), list[Row]()
+    words, rows = Words(folds), list[Row]()
     wanted = [{(folded(owner), folded(name)) for owner, name, *_ in case["attributes"]} for case, _ in cases]
     found = []
     for text, (_, chosen) in enumerate(cases):

@@ -49,7 +49,7 @@ class References:
         context = self.context
         if node.tag == "PRP":
             if node.lower in ("it", *_PLURAL_PRONOUNS, "he", "she"):
-                return self._antecedent(node.lower)
+                return self._antecedent(node)
             return context.speaker if node.lower == "i" else None
         if node.tag in ("DT", "CD") or not node.is_noun or context.lexicon.grammar.is_in(node.lower, "pronouns"):
             return None
@@ -72,16 +72,35 @@ class References:
         words = entity_words(phrase.words)
         return words if words and len(words) <= _MAX_WORDS and all(word[0].isalpha() for word in words) else ()
 
-    def _antecedent(self, pronoun: str) -> EntityName | None:
-        """Return what a pronoun stands for: "it" and "its" prefer the last subject that is no person."""
+    def _antecedent(self, node: Node) -> EntityName | None:
+        """Return what a pronoun stands for: "it" and "its" prefer the last subject that is no person, others one."""
         if self.topic is not None:
             return self.topic
-        if pronoun in ("it", "its"):
+        before = self.subject or (self.spoken[-1] if self.spoken else self.context.subject)
+        if node.lower in ("it", "its"):
             people = self.context.lexicon.nouns.people | {"staff", "system"}
             things = [name for name in reversed(self.spoken) if name[-1] not in people]
-            before = self.context.subject
-            return things[0] if things else before or self.subject
-        return self.subject or (self.spoken[-1] if self.spoken else self.context.subject)
+            return things[0] if things else self.context.subject or self.subject
+        if before is not None and self._is_person(before):
+            return before
+        return self._person_before(node) or before
+
+    def _person_before(self, pronoun: Node) -> EntityName | None:
+        """Return the last person that a sentence names before a pronoun: "an order shows the guest and their room"."""
+        root = pronoun
+        while root.head is not root:
+            root = root.head
+        nouns = sorted((node for node in root.subtree() if node.is_noun), key=lambda node: -node.index)
+        for node in nouns:
+            if node.index < pronoun.index and node.dep not in ("compound", "nmod"):
+                name = entity_words(self.phrases.read(node).words)
+                if name and self._is_person(name):
+                    return self.resolve(node)
+        return None
+
+    def _is_person(self, name: EntityName) -> bool:
+        rated = self.context.lexicon.ratings.get(name[-1])
+        return rated is not None and rated.kind == "p"
 
     def shown_by(self, node: Node) -> EntityName | None:
         """Return what a subject tells of: a form or page "for a patient" shows what the patient has."""
@@ -93,7 +112,7 @@ class References:
 
     def possessor(self, node: Node) -> EntityName | None:
         """Return what a possessive pronoun stands for."""
-        return self._antecedent(node.lower)
+        return self._antecedent(node)
 
     def owner(self, node: Node) -> EntityName | None:
         """Return whose a noun is: "its name", "the guest's name", "the name of the guest"."""
@@ -101,7 +120,7 @@ class References:
             return None  # "keep track of skates"
         for owner in node.kids("poss"):
             if owner.tag == "PRP$":
-                return self._antecedent(owner.lower)
+                return self._antecedent(owner)
             return self.resolve(owner)
         if node.dep in ("conj", "appos") and node.head.is_noun and self._shares_owner(node):
             return self.owner(node.head)  # "its name, species and age"

@@ -14,6 +14,7 @@ from schemawire.analysis.forest import Features, Rates, load_forest, rate_featur
 from schemawire.analysis.lexicon import Lexicon
 from schemawire.analysis.naming import entity_words
 from schemawire.analysis.things import is_thing
+from schemawire.analysis.usual_things import fit_features, load_usual
 from schemawire.analysis.weighing_names import rating_features
 from schemawire.analysis.weighing_pairs import verb_group
 
@@ -180,6 +181,7 @@ def _name_features(owner: EntityName, words: EntityName, text: Text, rates: Rate
         **(rating_features("first:", words[0], text.lexicon) if len(words) > 1 else {}),
         **rate_features("", " ".join(words), rates, USUAL),
         "last:rate": rate_features("", words[-1], rates, USUAL)["rate"],
+        **fit_features(owner, words, text.entities, load_usual(text.lexicon.language)),
     }  # fmt: skip
 
 
