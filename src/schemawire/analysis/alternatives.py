@@ -16,6 +16,7 @@ from schemawire.analysis.parsing import Node, Tree
 from schemawire.analysis.references import References
 from schemawire.analysis.sentences import Token
 from schemawire.analysis.tree_clauses import adjuncts, is_negated, subjects
+from schemawire.analysis.tree_field_lists import read_announced_fields, read_bracketed_fields
 from schemawire.analysis.tree_phrases import Brackets, conjuncts
 
 _SURE, _FAIR = 0.8, 0.65
@@ -79,6 +80,9 @@ def read_alternatives(tree: Tree, brackets: Brackets, refer: References) -> Iter
 
 
 def _read_announced(tree: Tree, index: int, refer: References) -> Iterator[Fact]:
+    if fields := list(read_announced_fields(tree, index, refer)):
+        yield from fields
+        return
     items = split_alternatives([node.token for node in tree[index + 1 :]])
     before = next((node for node in reversed(tree[:index]) if node.token.is_word), None)
     if items and before is not None and before.is_noun:
@@ -88,6 +92,9 @@ def _read_announced(tree: Tree, index: int, refer: References) -> Iterator[Fact]
 def _read_bracket(noun: Node, inside: Sequence[Token], refer: References) -> Iterator[Fact]:
     if inside and inside[0].lower in _EXAMPLES:
         yield from _read_examples(noun, inside, refer)
+        return
+    if fields := list(read_bracketed_fields(noun, inside, refer)):
+        yield from fields
         return
     items = split_alternatives(inside)
     if items:

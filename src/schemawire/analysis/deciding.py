@@ -10,6 +10,7 @@ from schemawire.analysis.attributes import is_known_field
 from schemawire.analysis.candidates import read_acts
 from schemawire.analysis.drafting import EntityDraft, LinkDraft, SchemaDraft
 from schemawire.analysis.facts import (
+    ConstraintFact,
     EntityFact,
     EntityName,
     Fact,
@@ -34,16 +35,19 @@ from schemawire.analysis.weighing_fields import Owned, Saying, Text, judge_field
 from schemawire.analysis.weighing_names import judge_names
 from schemawire.analysis.weighing_pairs import Pair, judge_pairs, pair_of
 
-_ENTITY, _FIELD, _RELATED = 0.28, 0.16, 0.12
+_ENTITY, _FIELD, _RELATED = 0.28, 0.16, 0.15
 """From here a name is an entity, what it has a field, a pair related: where texts not learnt from did best."""
 _NAMED_KIND = 0.1
 """From here what bears a name's last word is a kind of it."""
-_KIN, _PART = 0.02, 0.2
+_KIN, _PART = 0.02, 0.15
 """From here a stated kind or part of an entity is one too."""
-_OWNER = 0.12
+_OWNER = 0.08
 """From here what several fields are stated of is an entity."""
 _STATED, _MARKED = 0.07, 0.02
-"""From here what a statement says an entity has is a field; the latter if it lists values or says whether."""
+"""From here what a statement says an entity has is a field; the latter if it lists fields or values or says whether."""
+_RELATION_STATED, _PART_STATED = 0.09, 0.04
+"""From here what a statement relates is related; the latter if one is part of the other."""
+_LISTING = frozenset({"bracket", "announced", "information"})
 _OF_ITS_OWN = 0.5
 """From here a name is kept beside its only longer form."""
 _NOTED = frozenset({"heading", "bullet", "definition", "notes", "bracket-definition", "user-story"})
@@ -106,11 +110,13 @@ def choose_entities(facts: Sequence[Fact], likely: Mapping[EntityName, float], l
 
 
 def _owners(facts: Sequence[Fact], lexicon: Lexicon) -> set[EntityName]:
-    """Return the names of which a text states two fields or more."""
+    """Return the names of which a text states two fields or more, or a field and its values."""
     had: dict[EntityName, set[EntityName]] = {}
     for fact in facts:
         if isinstance(fact, PropertyFact) and fact.phrase.words and is_known_field(fact.phrase, lexicon):
             had.setdefault(fact.owner, set()).add(entity_words(fact.phrase.words))
+        elif isinstance(fact, ConstraintFact) and fact.values:
+            had.setdefault(fact.owner, set()).add(fact.field)
     return {name for name, fields in had.items() if len(fields) > 1}
 
 
@@ -199,7 +205,7 @@ def _decide_fields(chosen: Chosen, draft: SchemaDraft) -> list[Fact]:
 def _least(saying: Saying) -> float:
     """Return how likely a field must be, by how it is said."""
     phrases = [fact.phrase for fact in saying.properties]
-    valued = any(fact.values for fact in saying.properties)
+    valued = any(fact.values or fact.source.rule in _LISTING for fact in saying.properties)
     if valued or any(phrase.values or phrase.bracket or phrase.hint for phrase in phrases):
         return _MARKED
     return _STATED if saying.properties else _FIELD
@@ -238,8 +244,8 @@ def _decide_pairs(facts: Sequence[Fact], chosen: Chosen, draft: SchemaDraft) -> 
     said: set[Pair] = set()
     for fact in facts:
         pair = _pair_stated(fact, draft)
-        kind = isinstance(fact, KindFact) and (_is_stated(fact) or (pair in judged and judged[pair][0] >= _NAMED_KIND))
-        if pair is None or pair in related or kind:
+        value = judged[pair][0] if pair in judged else 0.0
+        if pair is None or pair in related or value >= _least_of_pair(fact):
             kept.append(fact)
         if pair is not None:
             said.add(pair)
@@ -247,6 +253,14 @@ def _decide_pairs(facts: Sequence[Fact], chosen: Chosen, draft: SchemaDraft) -> 
         best = judged[pair][1]
         draft.links.append(_alike(pair, draft) if best is None else _linked(best, draft.lexicon))
     return kept
+
+
+def _least_of_pair(fact: Fact) -> float:
+    """Return how likely two entities must be related, by what is stated of them."""
+    if isinstance(fact, KindFact):
+        return 0.0 if _is_stated(fact) else _NAMED_KIND
+    composed = isinstance(fact, PropertyFact | RelationFact) and fact.kind == "composition"
+    return _PART_STATED if composed else _RELATION_STATED
 
 
 def _pair_stated(fact: Fact, draft: SchemaDraft) -> Pair | None:

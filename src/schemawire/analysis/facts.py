@@ -131,6 +131,8 @@ class MentionFact:
     """Its noun usually stands for something else: "part" and "kind" for what is behind their "of"."""
     aside: bool = False
     """It stands in brackets or in a note."""
+    numbered: bool = False
+    """Only how many there are is of interest: "the number of seats"."""
     verb: str = ""
     """The lemma of the verb above it."""
     particle: str = ""

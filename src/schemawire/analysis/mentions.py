@@ -74,8 +74,17 @@ def _mention(node: Node, name: tuple[str, ...], refer: References) -> MentionFac
         conditional=verb is not None and is_conditional(verb),
         adjective=any(child.dep == "amod" and child.lower == name[0] for child in node.children),
         sentence=refer.sentence, verb=verb.lemma if verb is not None else "", particle=_particle(node),
-        listed=len(coordinated([node])),
+        listed=len(coordinated([node])), numbered=_is_numbered(node),
     )  # fmt: skip
+
+
+def _is_numbered(node: Node) -> bool:
+    """Return whether a noun is the number of something, or that something."""
+    top = node
+    while top.dep == "conj" and top.head.is_noun:
+        top = top.head
+    behind = top.dep == "pobj" and top.head.lower == "of" and top.head.head.lower == "number"
+    return behind or (node.lower == "number" and any(child.lower == "of" for child in node.kids("prep")))
 
 
 def _particle(node: Node) -> str:

@@ -307,11 +307,12 @@ class TreeReader:
             if self.context.lexicon.grammar.is_in(thing.lower, "kind_nouns") and of:
                 yield from self._kinds([n for n in conjuncts(thing)[1:] if n not in of], of[0], _SURE)
                 continue
-            owners = [noun for word, _, nouns in adjuncts(verb) if word in ("for", "in") for noun in nouns]
+            places = ("for", "in", "on") if thing.is_noun and self.refer.is_field(thing) else ("for", "in")
+            owners = [noun for word, _, nouns in adjuncts(verb) if word in places for noun in nouns]
             name = self.refer.resolve(owners[0]) if owners else None
-            for noun in conjuncts(thing) if name is not None else ():
-                phrase = self.phrases.read(noun)
-                yield self._property(name or (), noun, phrase, None, kind="association", rule="parser:there-is")
+            for noun in self._listed(conjuncts(thing)) if name is not None else ():
+                for phrase in self.phrases.read_all(noun):
+                    yield self._property(name or (), noun, phrase, None, kind="association", rule="parser:there-is")
 
     def _read_action(self, verb: Node, doers: Sequence[Node]) -> Iterator[Fact]:
         idle = self.context.lexicon.verbs.is_in(verb.lemma, "idle")

@@ -4,7 +4,7 @@ Knows trees and the closed word classes; knows no clause.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from schemawire.analysis.lexicon import Lexicon
 from schemawire.analysis.naming import is_plural, singular
@@ -91,9 +91,10 @@ class PhraseReader:
         )  # fmt: skip
 
     def read_all(self, node: Node) -> Iterator[Phrase]:
-        """Yield a noun's phrases: "first and last name" are two."""
+        """Yield a noun's phrases: "first and last name" are two, "a monthly" before "a yearly price" is a price."""
         phrase = self.read(node)
-        yield phrase
+        shared = next((other for other in node.kids("conj") if node.tag.startswith("JJ") and other.kids("amod")), None)
+        yield phrase if shared is None else replace(phrase, words=(node.lower, shared.lower), end=shared.token.end)
         for adjective in node.kids("amod", "compound"):
             for other in adjective.kids("conj"):
                 if adjective.lower in phrase.words and other.index < node.index:

@@ -99,7 +99,7 @@ def _gather_mention(fact: MentionFact, evidence: _Evidence) -> None:
     evidence.places.add(fact.source.start)
     evidence.roles[fact.role] += 1
     evidence.marks[_introduced(fact)] += 1
-    for mark in ("proper", "conditional", "idle", "plural", "adjective", "doubtful", "aside"):
+    for mark in ("proper", "conditional", "idle", "plural", "adjective", "doubtful", "aside", "numbered"):
         evidence.marks[mark] += bool(getattr(fact, mark))
 
 
@@ -148,7 +148,7 @@ def _features(name: EntityName, evidence: _Evidence, heads: Counter[str], lexico
     features |= {f"role:{role}": min(1.0, number / count) for role, number in evidence.roles.items()}
     features |= {f"any:{role}": 1.0 for role in evidence.roles}
     features |= {f"mark:{mark}": 1.0 for mark, number in evidence.marks.items() if number}
-    for mark in ("proper", "idle", "conditional", "adjective", "doubtful", "aside"):
+    for mark in ("proper", "idle", "conditional", "adjective", "doubtful", "aside", "numbered"):
         features[f"mark:{mark}"] = evidence.marks[mark] / count
     features |= {f"rel:{rule}": 1.0 for rule in evidence.rules}
     return features
