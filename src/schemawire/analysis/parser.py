@@ -165,7 +165,9 @@ def _needs_tree(reading: Reading) -> bool:
 
 def _joined(plain: Sequence[Fact], parsed: Sequence[Fact], tree: Tree, lexicon: Lexicon) -> list[Fact]:
     """Return both readings of a sentence; where they speak of the same words, the tree knows better whose they are."""
-    owned = {fact.phrase.head for fact in parsed if isinstance(fact, PropertyFact)}
+    phrases = [fact.phrase for fact in parsed if isinstance(fact, PropertyFact)]
+    owned = {phrase.head for phrase in phrases}
+    owned |= {phrase.words[0] for phrase in phrases if phrase.words and _is_shared(phrase.words[0], lexicon)}
     related = any(isinstance(fact, RelationFact) for fact in parsed)
     if any(fact.source.rule == "parser:whether" for fact in parsed):
         plain = [fact for fact in plain if not (isinstance(fact, PropertyFact) and fact.phrase.hint == "boolean")]
@@ -181,6 +183,11 @@ def _joined(plain: Sequence[Fact], parsed: Sequence[Fact], tree: Tree, lexicon: 
     kept = [fact for fact in plain if not _is_outranked(fact, owned, related) and not _is_verb(fact, verbs)]
     kept = [fact for fact in kept if not _is_state(fact, states) and not _has_kind(fact, kinds)]
     return [fact for fact in (*kept, *parsed) if not _is_empty(fact, lexicon)]
+
+
+def _is_shared(word: str, lexicon: Lexicon) -> bool:
+    """Return whether a word is no field without its noun: "opening" of "opening and closing times"."""
+    return lexicon.grammar.is_in(word, "sharing_words") and word not in lexicon.nouns.types
 
 
 def _is_outranked(fact: Fact, owned: set[str], related: bool) -> bool:

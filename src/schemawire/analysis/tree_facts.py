@@ -5,6 +5,7 @@ Knows trees and the verbs' groups; knows no schema and no parser.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 
 from schemawire.analysis.attributes import is_known_field
 from schemawire.analysis.context import Context
@@ -231,13 +232,13 @@ class TreeReader:
 
     def _read_description(self, verb: Node, subjects_: Sequence[Node], agents: Sequence[Node]) -> Iterator[Fact]:
         marks: frozenset[Mark] = frozenset({"unique", "required"} if verb.lemma == "identify" else ())
-        phrases = [phrase for noun in self._listed(agents) for phrase in self.phrases.read_all(noun)]
-        phrases = [phrase for phrase in phrases if marks or is_known_field(phrase, self.context.lexicon)]
+        told = [(noun, phrase) for noun in self._listed(agents) for phrase in self.phrases.read_all(noun)]
+        told = [(noun, phrase) for noun, phrase in told if marks or is_known_field(phrase, self.context.lexicon)]
+        rule = f"parser:{verb.lemma}-by"
         for owner in filter(None, map(self.refer.resolve, subjects_)):
-            for phrase in phrases:
+            for noun, phrase in told:
                 marked = replace(phrase, marks=phrase.marks | marks)
-                source = Source(phrase.start, phrase.end, f"parser:{verb.lemma}-by", _SURE)
-                yield PropertyFact(owner=owner, phrase=marked, source=source)
+                yield self._property(owner, noun, marked, None, kind="association", rule=rule, kept=True)
 
     def _read_recorded(self, verb: Node, stored: Sequence[Node]) -> Iterator[Fact]:
         """What is stored are the fields of what stands behind "for each" or "of", else of the last subject."""
@@ -394,7 +395,10 @@ class TreeReader:
                     yield from self._with(name, behind, word)
 
     def _with(self, owner: EntityName, behind: Sequence[Node], word: str) -> Iterator[Fact]:
-        for noun in self._listed(behind):
+        items = self._listed(behind)
+        if items and not items[0].kids("det", "poss", "nummod"):  # "a location with coordinates, a format and a code"
+            items = list(takewhile(lambda item: not item.kids("det"), items))
+        for noun in items:
             for phrase in self.phrases.read_all(noun):
                 if is_known_field(phrase, self.context.lexicon) or word != "like":
                     yield self._property(owner, noun, phrase, None, kind="association", rule=f"parser:{word}")

@@ -69,7 +69,9 @@ def _left_edge(noun: Node, tree: Tree) -> int:
 
 
 def _behind_of(tree: Tree, index: int) -> int:
-    """Step over "of birth" behind the head of an item."""
+    """Step over "of birth" or "with coordinates" behind the head of an item."""
+    if index + 1 < len(tree) and tree[index].lower == "with" and tree[index + 1].is_noun:
+        return tree[index + 1].index + 1
     if index < len(tree) and tree[index].lower in ("of", "per"):
         head = head_from(tree, index + 1)
         return head.index + 1 if head is not None else index

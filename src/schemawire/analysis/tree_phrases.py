@@ -19,6 +19,8 @@ _MARKS: tuple[tuple[str, Mark], ...] = (
     ("optional_words", "optional"), ("required_words", "required"), ("unique_words", "unique"),
 )  # fmt: skip
 _MAX_LIST = 40
+_JOINED = 2
+"""How many words behind a noun the next one stands that "and" joins to it."""
 
 Brackets = Mapping[int, Sequence[Token]]
 """What stands in brackets, by the end of the word before them."""
@@ -92,14 +94,33 @@ class PhraseReader:
 
     def read_all(self, node: Node) -> Iterator[Phrase]:
         """Yield a noun's phrases: "first and last name" are two, "a monthly" before "a yearly price" is a price."""
-        phrase = self.read(node)
-        shared = next((other for other in node.kids("conj") if node.tag.startswith("JJ") and other.kids("amod")), None)
-        yield phrase if shared is None else replace(phrase, words=(node.lower, shared.lower), end=shared.token.end)
+        phrase = self._completed(node)
+        yield phrase
         for adjective in node.kids("amod", "compound"):
             for other in adjective.kids("conj"):
                 if adjective.lower in phrase.words and other.index < node.index:
                     words = tuple(other.lower if word == adjective.lower else word for word in phrase.words)
                     yield Phrase(words=words, start=other.token.start, end=node.token.end, plural=phrase.plural)
+
+    def _completed(self, node: Node) -> Phrase:
+        """Return a phrase with the word that it shares with its neighbour in a list.
+
+        Reads "opening and closing times", "a monthly and a yearly price", "a planned start and end".
+        """
+        phrase = self.read(node)
+        if len(phrase.words) != 1:
+            return phrase
+        shares = self.lexicon.grammar.is_in(node.lower, "sharing_words") or node.tag.startswith("JJ")
+        for other in node.kids("conj") if shares else ():
+            words = self.read(other).words
+            apart = phrase.determiner and self.read(other).determiner and not node.tag.startswith("JJ")
+            if other.is_noun and len(words) > 1 and not apart:
+                return replace(phrase, words=(node.lower, *words[1:]), end=other.token.end, plural=is_plural(words[-1]))
+        if node.dep == "conj" and node.head.is_noun and node.index == node.head.index + _JOINED:
+            words = self.read(node.head).words
+            if len(words) > 1 and self.lexicon.grammar.is_in(words[0], "sharing_words") and not phrase.determiner:
+                return replace(phrase, words=(words[0], node.lower))
+        return phrase
 
     def _marks(self, left: Sequence[Node]) -> frozenset[Mark]:
         grammar = self.lexicon.grammar
