@@ -90,6 +90,8 @@ def read_field(owner: EntityName, part: Sequence[Word], context: Context, rule: 
         yield from _read_arrow(owner, part, lowers.index("->"), context, Source(start, end, "arrow", _SURE))
         return
     part = _without_colon(part)
+    if len(part) == 1 and part[0].token.is_word:
+        part = (replace(part[0], tag="noun"),)  # in a list, "make" is no verb
     found = read_item(part, 0, context.lexicon.grammar)
     if found is None or not found[0].words:
         return

@@ -10,7 +10,7 @@ from schemawire.analysis.context import Context
 from schemawire.analysis.facts import EntityName
 from schemawire.analysis.naming import entity_words
 from schemawire.analysis.parsing import Node
-from schemawire.analysis.tree_clauses import LIGHT, adjuncts
+from schemawire.analysis.tree_clauses import LIGHT, adjuncts, subjects
 from schemawire.analysis.tree_phrases import PhraseReader
 
 _MAX_WORDS = 4
@@ -108,6 +108,15 @@ class References:
             behind = [noun for word, _, nouns in adjuncts(node) if word in ("for", "of", "about") for noun in nouns]
             if behind and (name := self.resolve(behind[0])) is not None:
                 return name
+        return self.resolve(node)
+
+    def told_by(self, node: Node) -> EntityName | None:
+        """Return what the fields on a noun belong to: of a form that a member fills in, "with name", the member."""
+        verb = node.head.head if node.dep == "pobj" else node.head
+        if self.context.lexicon.grammar.is_in(node.lower, "views") and verb.is_verb and node.dep != "nsubj":
+            doers = map(self.resolve, subjects(verb))
+            people = (name for name in doers if name is not None and self._is_person(name))
+            return next(people, None) or self.resolve(node)
         return self.resolve(node)
 
     def possessor(self, node: Node) -> EntityName | None:

@@ -233,7 +233,8 @@ class TreeReader:
     def _read_description(self, verb: Node, subjects_: Sequence[Node], agents: Sequence[Node]) -> Iterator[Fact]:
         marks: frozenset[Mark] = frozenset({"unique", "required"} if verb.lemma == "identify" else ())
         told = [(noun, phrase) for noun in self._listed(agents) for phrase in self.phrases.read_all(noun)]
-        told = [(noun, phrase) for noun, phrase in told if marks or is_known_field(phrase, self.context.lexicon)]
+        known = [(noun, phrase) for noun, phrase in told if is_known_field(phrase, self.context.lexicon)]
+        told = told if marks or len(known) * 2 > len(told) else known
         rule = f"parser:{verb.lemma}-by"
         for owner in filter(None, map(self.refer.resolve, subjects_)):
             for noun, phrase in told:
@@ -390,7 +391,7 @@ class TreeReader:
         kinds = kinds_by_example(noun, self.tree, self.refer)
         yield from kinds
         for word, _, behind in adjuncts(noun) if not kinds else ():
-            for name in filter(None, map(self.refer.resolve, bearers(noun))):
+            for name in filter(None, map(self.refer.told_by, bearers(noun))):
                 if word in ("with", "including", "containing", "like"):
                     yield from self._with(name, behind, word)
 
