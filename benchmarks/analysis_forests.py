@@ -134,8 +134,8 @@ def report(kind: str, rows: Sequence[Row], values: Sequence[float], wanted: Mapp
 class Words:
     """In how many texts each word was a candidate, and in how many it was right.
 
-    A text is judged with the rates of the texts outside its part of the cross-validation: were only the text itself left
-    out, a word would have a lower rate where it is right, and trees would learn that instead.
+    A text is judged with the rates of the texts outside its part of the cross-validation: were only the text itself
+    left out, a word would have a lower rate where it is right, and trees would learn that instead.
     """
 
     def __init__(self, folds: int) -> None:

@@ -5,7 +5,6 @@ Knows trees and the verbs' groups; knows no schema and no parser.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import takewhile
 
 from schemawire.analysis.attributes import is_known_field
 from schemawire.analysis.context import Context
@@ -39,7 +38,7 @@ from schemawire.analysis.tree_filling import (
 )
 from schemawire.analysis.tree_information import is_information, read_information
 from schemawire.analysis.tree_kinds import kinds_by_example, says_kind
-from schemawire.analysis.tree_lists import listed
+from schemawire.analysis.tree_lists import listed_all, without_outer
 from schemawire.analysis.tree_owners import owner_of_list, shared_owner, topic_of
 from schemawire.analysis.tree_phrases import Brackets, PhraseReader, conjuncts, coordinated
 from schemawire.analysis.tree_states import read_states
@@ -153,12 +152,7 @@ class TreeReader:
                     yield self._property(owner, noun, phrase, verb, kind=kind, rule=rule)
 
     def _listed(self, nouns: Sequence[Node], *, is_subject: bool = False) -> list[Node]:
-        """Return nouns with what word order shows to be listed behind the first, each once."""
-        if not nouns or not nouns[0].is_noun:
-            return list(nouns)
-        found = listed(nouns[0], self.tree, is_subject=is_subject)
-        inside = {noun.index - 1 for noun in found}  # "phone number" is one item
-        return list({n.index: n for n in (*found, *(n for n in nouns if n.index not in inside))}.values())
+        return listed_all(nouns, self.tree, is_subject=is_subject)
 
     def _property(
         self, owner: EntityName, noun: Node, phrase: Phrase, verb: Node | None, *, kind: RelationshipKind, rule: str,
@@ -396,10 +390,7 @@ class TreeReader:
                     yield from self._with(name, behind, word)
 
     def _with(self, owner: EntityName, behind: Sequence[Node], word: str) -> Iterator[Fact]:
-        items = self._listed(behind)
-        if items and not items[0].kids("det", "poss", "nummod"):  # "a location with coordinates, a format and a code"
-            items = list(takewhile(lambda item: not item.kids("det"), items))
-        for noun in items:
+        for noun in without_outer(self._listed(behind)):
             for phrase in self.phrases.read_all(noun):
                 if is_known_field(phrase, self.context.lexicon) or word != "like":
                     yield self._property(owner, noun, phrase, None, kind="association", rule=f"parser:{word}")

@@ -4,6 +4,7 @@ Knows trees and the order of their words; knows no statement.
 """
 
 from collections.abc import Sequence
+from itertools import takewhile
 
 from schemawire.analysis.parsing import Node, Tree
 from schemawire.analysis.tree_phrases import conjuncts
@@ -38,6 +39,22 @@ def listed(noun: Node, tree: Tree, *, is_subject: bool = False) -> list[Node]:
     inside = {index - 1 for index in known}  # "model and fuel type": a parser may list the fuel by itself
     extra = [node for node in conjuncts(noun) if node.index not in known | inside and node.is_noun]
     return [*found, *extra]
+
+
+def listed_all(nouns: Sequence[Node], tree: Tree, *, is_subject: bool = False) -> list[Node]:
+    """Return nouns with what word order shows to be listed behind the first, each once."""
+    if not nouns or not nouns[0].is_noun:
+        return list(nouns)
+    found = listed(nouns[0], tree, is_subject=is_subject)
+    inside = {noun.index - 1 for noun in found}  # "phone number" is one item
+    return list({n.index: n for n in (*found, *(n for n in nouns if n.index not in inside))}.values())
+
+
+def without_outer(items: Sequence[Node]) -> list[Node]:
+    """Return what hangs on a "with": of "a location with coordinates, a format and a code" the coordinates alone."""
+    if items and not items[0].kids("det", "poss", "nummod"):
+        return list(takewhile(lambda item: not item.kids("det"), items))
+    return list(items)
 
 
 def _listed_before(noun: Node, tree: Tree) -> list[Node]:
