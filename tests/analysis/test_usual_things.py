@@ -5,7 +5,7 @@ import re
 import pytest
 
 from schemawire.analysis.lexicon import load_lexicon
-from schemawire.analysis.usual_things import company_features, field_fit, fit_features, load_usual, relation_fit
+from schemawire.analysis.usual_things import Company, field_fit, load_usual, relation_fit
 
 USUAL = load_usual("english")
 
@@ -30,7 +30,7 @@ def test_a_usual_field_fits_its_owner_best(
 ) -> None:
     """What one entity usually has and another has not belongs to the first."""
     assert 0 < field_fit(owner, field, USUAL) <= 1
-    features = fit_features(owner, field, [owner, other], USUAL)
+    features = Company([owner, other], USUAL).field_features(owner, field)
     assert features["fits"] > features["fits-other"]
     assert features["fit-rank"] == 0
 
@@ -44,11 +44,11 @@ def test_an_unknown_noun_fits_nothing() -> None:
     """What the list does not know is neither for nor against."""
     assert field_fit(("snorfle",), ("name",), USUAL) == 0
     assert relation_fit(("snorfle",), ("order",), USUAL) == 0
-    assert company_features(("snorfle",), [("order",)], USUAL)["usual-known"] == 0
+    assert Company([("order",)], USUAL).name_features(("snorfle",))["usual-known"] == 0
 
 
 def test_names_that_are_usually_related_want_each_other() -> None:
     """An order is wanted by the customer of the same text."""
     assert relation_fit(("customer",), ("order",), USUAL) > 0
     around = [("customer",), ("order",), ("weather",)]
-    assert company_features(("order",), around, USUAL)["wanted-by"] >= 1
+    assert Company(around, USUAL).name_features(("order",))["wanted-by"] >= 1

@@ -25,6 +25,7 @@ from schemawire.analysis.facts import (
 from schemawire.analysis.fields import find_entity
 from schemawire.analysis.lexicon import Lexicon
 from schemawire.analysis.naming import entity_words
+from schemawire.analysis.notes import FIELD_LIST
 from schemawire.analysis.noun_phrases import Phrase
 from schemawire.analysis.prose import choose_from_prose, is_prose
 from schemawire.analysis.quantifiers import MANY, ONE
@@ -47,7 +48,7 @@ _STATED, _MARKED = 0.07, 0.02
 """From here what a statement says an entity has is a field; the latter if it lists fields or values or says whether."""
 _RELATION_STATED, _PART_STATED = 0.09, 0.04
 """From here what a statement relates is related; the latter if one is part of the other."""
-_LISTING = frozenset({"announced", "information"})
+_LISTING = frozenset({FIELD_LIST, "information"})
 _OF_ITS_OWN = 0.5
 """From here a name is kept beside its only longer form."""
 _NOTED = frozenset({"heading", "bullet", "definition", "notes", "bracket-definition", "user-story"})

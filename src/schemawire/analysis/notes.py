@@ -19,6 +19,8 @@ from schemawire.schema.model import FieldType
 
 _SEPARATORS = frozenset({",", ";", "|"})
 _MARKS: tuple[Mark, ...] = ("optional", "required", "unique")
+FIELD_LIST = "field-list"
+"""The rule of fields that prose lists in brackets or behind a colon."""
 _SURE = 0.95
 
 
@@ -120,7 +122,9 @@ def _without_colon(part: Sequence[Word]) -> tuple[Word, ...]:
 def _is_type_note(phrase: Phrase, rule: str) -> bool:
     """Return whether the last word notes a type: "title string" does, "birth date" keeps the noun."""
     last = phrase.words[-1]
-    return is_only_type(last) or (rule != "bracket" and last in ("text", "money") and len(phrase.words) == 2)
+    return is_only_type(last) or (
+        rule not in ("bracket", FIELD_LIST) and last in ("text", "money") and len(phrase.words) == 2
+    )
 
 
 def _read_arrow(

@@ -10,7 +10,7 @@ from schemawire.analysis.attributes import is_known_field, nature_of
 from schemawire.analysis.facts import EntityName, Fact
 from schemawire.analysis.lexicon import Lexicon
 from schemawire.analysis.naming import singular
-from schemawire.analysis.notes import read_fields, split_items
+from schemawire.analysis.notes import FIELD_LIST, read_fields, split_items
 from schemawire.analysis.parsing import Node, Tree
 from schemawire.analysis.references import References
 from schemawire.analysis.sentences import Token
@@ -32,7 +32,7 @@ def read_bracketed_fields(noun: Node, inside: Sequence[Token], refer: References
     if _lists_fields(words, refer.context.lexicon) and not _is_field(noun, refer):
         owner = _bracket_owner(noun, refer)
         if owner is not None:
-            yield from read_fields(owner, words, refer.context, "bracket")
+            yield from read_fields(owner, words, refer.context, FIELD_LIST)
 
 
 def read_announced_fields(tree: Tree, colon: int, refer: References) -> Iterator[Fact]:
@@ -47,7 +47,7 @@ def read_announced_fields(tree: Tree, colon: int, refer: References) -> Iterator
         return
     owner = refer.topic or _announced_owner(before, refer)
     if owner is not None:
-        yield from read_fields(owner, words, refer.context, "announced")
+        yield from read_fields(owner, words, refer.context, FIELD_LIST)
 
 
 def _lists_fields(words: Sequence[Word], lexicon: Lexicon) -> bool:

@@ -3,6 +3,8 @@
 Knows the language's list of usual things; chooses nothing.
 """
 
+from bisect import bisect_right
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -55,6 +57,74 @@ def _ranked(names: str) -> dict[str, float]:
     return ranked
 
 
+class Company:
+    """The names of one text, and how well others fit among them.
+
+    Args:
+        names: the names.
+        usual: what is usual.
+    """
+
+    def __init__(self, names: Collection[EntityName], usual: Mapping[str, Usual]) -> None:
+        self._usual = usual
+        self._heads = Counter(name[-1] for name in names)
+        self._wanted: Counter[str] = Counter()
+        self._fields: Counter[str] = Counter()
+        self._ends: Counter[str] = Counter()
+        for known in (usual[head] for head in self._heads if head in usual):
+            self._wanted.update(known.related)
+            self._fields.update(known.fields)
+            self._ends.update(known.ends)
+        self._fits: dict[EntityName, list[float]] = {}
+
+    def name_features(self, name: EntityName) -> Features:
+        """Return how well a name fits the others, as an entity and as a field."""
+        own, joined = self._usual.get(name[-1]), " ".join(name)
+        features = {
+            "wanted-by": float(self._wanted[name[-1]]), "field-of": float(self._fields[joined]),
+            "field-end-of": float(self._ends[name[-1]]), "usual-known": float(own is not None),
+            "company": float(len(self._heads)), "wants": 0.0, "wants-fields": 0.0,
+        }  # fmt: skip
+        if own is None:
+            return features
+        return features | {
+            "wants": float(sum(head in self._heads for head in own.related)),
+            "wants-fields": float(sum(field.rpartition(" ")[2] in self._heads for field in own.fields)),
+        }
+
+    def field_features(self, owner: EntityName, words: EntityName) -> Features:
+        """Return how well a field fits an entity, which is one of the names, and how well it fits the others."""
+        own = field_fit(owner, words, self._usual)
+        fits = self._all_fits(words)
+        behind = bisect_right(fits, own)
+        best = fits[-1] if behind < len(fits) else fits[-2] if len(fits) > 1 else 0.0
+        return {
+            "fits": own, "fits-known": float(owner[-1] in self._usual), "fits-other": best, "fits-better": own - best,
+            "fit-rank": float(len(fits) - behind),
+        }  # fmt: skip
+
+    def _all_fits(self, words: EntityName) -> list[float]:
+        """Return how well a field fits each name, least first."""
+        if words not in self._fits:
+            fits = ([field_fit((head,), words, self._usual)] * count for head, count in self._heads.items())
+            self._fits[words] = sorted(fit for same in fits for fit in same)
+        return self._fits[words]
+
+    def relation_features(self, first: EntityName, second: EntityName) -> Features:
+        """Return how usual it is that two of the names are related, and with how many others each rather is."""
+        ways = relation_fit(first, second, self._usual), relation_fit(second, first, self._usual)
+        ranks = [self._rank(name, way) for name, way in zip((first, second), ways, strict=True) if way]
+        known = sum(name[-1] in self._usual for name in (first, second))
+        return {
+            "usual": max(ways), "usual-both": min(ways), "usual-known": float(known),
+            "usual-rank": float(min(ranks, default=-1)),
+        }  # fmt: skip
+
+    def _rank(self, name: EntityName, way: float) -> int:
+        related = self._usual[name[-1]].related.items()
+        return sum(self._heads[head] for head, value in related if value > way)
+
+
 def field_fit(owner: EntityName, words: EntityName, usual: Mapping[str, Usual]) -> float:
     """Return how usual a field is for an entity, 0 to 1; half of that if only its last word is."""
     known = usual.get(owner[-1])
@@ -63,49 +133,7 @@ def field_fit(owner: EntityName, words: EntityName, usual: Mapping[str, Usual]) 
     return max(known.fields.get(" ".join(words), 0.0), _HALF * known.ends.get(words[-1], 0.0))
 
 
-def fit_features(
-    owner: EntityName, words: EntityName, owners: Collection[EntityName], usual: Mapping[str, Usual]
-) -> Features:
-    """Return how well a field fits an entity, and how well the other entities of its text.
-
-    Args:
-        owner: the entity.
-        words: the field's name.
-        owners: the entities of the text.
-        usual: what is usual.
-    """
-    own = field_fit(owner, words, usual)
-    others = [field_fit(other, words, usual) for other in owners if other != owner]
-    best = max(others, default=0.0)
-    return {
-        "fits": own, "fits-known": float(owner[-1] in usual), "fits-other": best, "fits-better": own - best,
-        "fit-rank": float(sum(other > own for other in others)),
-    }  # fmt: skip
-
-
 def relation_fit(first: EntityName, second: EntityName, usual: Mapping[str, Usual]) -> float:
     """Return how usual it is that the first of two entities is related to the second, 0 to 1."""
     known = usual.get(first[-1])
     return 0.0 if known is None else known.related.get(second[-1], 0.0)
-
-
-def company_features(name: EntityName, around: Collection[EntityName], usual: Mapping[str, Usual]) -> Features:
-    """Return how well a name fits the other names of its text, as an entity and as a field.
-
-    Args:
-        name: the name.
-        around: the names that the text mentions.
-        usual: what is usual.
-    """
-    others = [usual[head] for head in {other[-1] for other in around} if head in usual and head != name[-1]]
-    own = usual.get(name[-1])
-    heads = {other[-1] for other in around}
-    joined = " ".join(name)
-    return {
-        "wanted-by": float(sum(name[-1] in other.related for other in others)),
-        "wants": float(sum(head in heads for head in own.related)) if own else 0.0,
-        "wants-fields": float(sum(field.rpartition(" ")[2] in heads for field in own.fields)) if own else 0.0,
-        "field-of": float(sum(joined in other.fields for other in others)),
-        "field-end-of": float(sum(name[-1] in other.ends for other in others)),
-        "usual-known": float(own is not None), "company": float(len(others)),
-    }  # fmt: skip

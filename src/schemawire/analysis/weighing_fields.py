@@ -7,6 +7,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from schemawire.analysis.attributes import is_known_field, nature_of
 from schemawire.analysis.facts import EntityName, Fact, MentionFact, PathFact, PropertyFact
@@ -14,7 +15,7 @@ from schemawire.analysis.forest import Features, Rates, load_forest, rate_featur
 from schemawire.analysis.lexicon import Lexicon
 from schemawire.analysis.naming import entity_words
 from schemawire.analysis.things import is_thing
-from schemawire.analysis.usual_things import fit_features, load_usual
+from schemawire.analysis.usual_things import Company, load_usual
 from schemawire.analysis.weighing_names import rating_features
 from schemawire.analysis.weighing_pairs import verb_group
 
@@ -44,7 +45,7 @@ class Saying:
     before: list[MentionFact] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Text:
     """What fields are judged from: the facts of one text, its entities, and how likely each name is one."""
 
@@ -52,6 +53,11 @@ class Text:
     entities: Collection[EntityName]
     likely: Mapping[EntityName, float]
     lexicon: Lexicon
+
+    @cached_property
+    def company(self) -> Company:
+        """The entities, as they fit each other."""
+        return Company(self.entities, load_usual(self.lexicon.language))
 
 
 def judge_fields(text: Text, *, usual: bool) -> dict[Owned, tuple[float, Saying]]:
@@ -181,7 +187,7 @@ def _name_features(owner: EntityName, words: EntityName, text: Text, rates: Rate
         **(rating_features("first:", words[0], text.lexicon) if len(words) > 1 else {}),
         **rate_features("", " ".join(words), rates, USUAL),
         "last:rate": rate_features("", words[-1], rates, USUAL)["rate"],
-        **fit_features(owner, words, text.entities, load_usual(text.lexicon.language)),
+        **text.company.field_features(owner, words),
     }  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from schemawire.analysis.facts import EntityName, Fact, PropertyFact, RelationFa
 from schemawire.analysis.forest import Features, Rates, load_forest, rate_features
 from schemawire.analysis.lexicon import Lexicon
 from schemawire.analysis.synonyms import find_synonyms
-from schemawire.analysis.usual_things import company_features, load_usual
+from schemawire.analysis.usual_things import Company, load_usual
 from schemawire.analysis.weighing import entity_features
 
 _RATHER = 4
@@ -46,7 +46,7 @@ def name_features(facts: Sequence[Fact], lexicon: Lexicon, rates: Rates) -> dict
     text = _text_features(facts, found, lexicon)
     heads = Counter(name[-1] for name in exact)
     last = text["text:sentences"]
-    around, usual = [mentioned for mentioned in found.mentions if mentioned], load_usual(lexicon.language)
+    company = Company([mentioned for mentioned in found.mentions if mentioned], load_usual(lexicon.language))
     features: dict[EntityName, Features] = {}
     for name in found.origins:
         own = features[name] = {**exact.get(name, {}), **text, "length": float(len(name))}
@@ -55,7 +55,7 @@ def name_features(facts: Sequence[Fact], lexicon: Lexicon, rates: Rates) -> dict
         own |= {"siblings": float(heads[name[-1]]), "merged": float(name in synonyms), "kept": float(name in kept)}
         own["merged-longer"] = float(name in synonyms and len(synonyms[name]) > len(name))
         own |= _mention_features(name, found, last) | _act_features(name, found, lexicon)
-        own |= company_features(name, around, usual)
+        own |= company.name_features(name)
         own |= {**rating_features("rating:", name[-1], lexicon), **rate_features("", name[-1], rates, USUAL)}
         if len(name) > 1:
             own |= rating_features("first:", name[0], lexicon)

@@ -12,7 +12,7 @@ from schemawire.analysis.facts import EntityName, Fact, KindFact, MentionFact, P
 from schemawire.analysis.forest import Features, load_forest
 from schemawire.analysis.lexicon import Lexicon
 from schemawire.analysis.naming import entity_words
-from schemawire.analysis.usual_things import Usual, load_usual, relation_fit
+from schemawire.analysis.usual_things import Company, load_usual
 
 Pair = tuple[EntityName, EntityName]
 """Two names in alphabetical order; the same twice for what an entity has to do with others of its kind."""
@@ -86,11 +86,12 @@ def pair_features(
         if evidence.ways:
             near[first].add(second)
             near[second].add(first)
+    company = Company(list(likely), load_usual(lexicon.language))
     features: dict[Pair, tuple[Features, PathFact | None]] = {}
     for pair, evidence in found.items():
         own = _features(pair, evidence, lexicon) | _way_features(evidence, lexicon)
         own |= _place_features(pair, places, told, everywhere) | _neighbour_features(pair, near, likely)
-        own |= _meaning_features(pair, lexicon) | _usual_features(pair, likely, load_usual(lexicon.language))
+        own |= _meaning_features(pair, lexicon) | company.relation_features(*pair)
         if pair in kinds:
             own |= {"kind": 1.0, f"kind:{kinds[pair].source.rule}": 1.0}
         one, other = (likely[name] for name in pair)
@@ -184,21 +185,6 @@ def _meaning_features(pair: Pair, lexicon: Lexicon) -> Features:
         for rating in known:
             own[f"rated:{rating.kind}"] = own.get(f"rated:{rating.kind}", 0.0) + 1
     return own
-
-
-def _usual_features(pair: Pair, likely: Mapping[EntityName, float], usual: Mapping[str, Usual]) -> Features:
-    """Return how usual it is that both are related, and with how many others of the text each usually is."""
-    first, second = pair
-    ways = relation_fit(first, second, usual), relation_fit(second, first, usual)
-    better = [
-        sum(relation_fit(name, third, usual) > way for third in likely)
-        for name, way in zip(pair, ways, strict=True)
-        if way
-    ]
-    return {
-        "usual": max(ways), "usual-both": min(ways), "usual-known": float(sum(name[-1] in usual for name in pair)),
-        "usual-rank": float(min(better, default=-1)),
-    }  # fmt: skip
 
 
 def _related(fact: Fact, names: Collection[EntityName]) -> list[tuple[Pair, str]]:
