@@ -3,7 +3,7 @@
 Knows schemas and their evidence; knows neither analyser. Both drafts are literal: without keys, timestamps and guesses.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -123,6 +123,17 @@ def _confirmed(rules: DomainSchema, model: DomainSchema, trust: Trust) -> Merged
     )
 
 
+def _kin(schema: DomainSchema) -> Mapping[str, set[str]]:
+    """Return the names that each entity is related to, a kind of, or a parent of."""
+    kin: defaultdict[str, set[str]] = defaultdict(set)
+    links = [(link.source, link.target) for link in schema.relationships]
+    kinds = [(entity.name, entity.extends) for entity in schema.entities if entity.extends is not None]
+    for one, other in (*links, *kinds):
+        kin[one].add(other)
+        kin[other].add(one)
+    return kin
+
+
 class _Merging:
     """The decisions of one merge, in their order: things, fields, parents, relationships."""
 
@@ -137,6 +148,8 @@ class _Merging:
         self._things = _jury("thing", overlap, self._ours, self._theirs)
         self._field_jury = _jury("field", overlap, _owned(rules, self._theirs), _owned(model, self._ours))
         self._link_jury = _jury("link", overlap, _pairs(rules, self._theirs), _pairs(model, self._ours))
+        self._supported = {entity.name for entity in model.entities if confidence_of(entity) >= RELATED}
+        self._kin = _kin(model)
         self._kept = list(self._kept_things())
         self._names = {key: (self._ours.get(key) or self._theirs[key]).name for key in self._kept}
         self._parents = self._all_parents()
@@ -177,10 +190,7 @@ class _Merging:
         """Return whether the text supports a thing of the model, or another one that it is related to or a kind of."""
         if confidence_of(entity) >= RELATED or not self._read:
             return True
-        supported = {other.name for other in self.model.entities if confidence_of(other) >= RELATED}
-        kinds = {other.name for other in self.model.entities if other.extends == entity.name} | {entity.extends}
-        links = [{link.source, link.target} for link in self.model.relationships]
-        return bool(kinds & supported) or any(entity.name in ends and ends & supported for ends in links)
+        return not self._supported.isdisjoint(self._kin.get(entity.name, ()))
 
     def _odds_of_thing(self, entity: Entity) -> float:
         """Return how much better than most a thing of the rules is supported: by fields, kinds and relationships."""

@@ -19,6 +19,8 @@ from schemawire.schema.model import FieldType
 
 _SEPARATORS = frozenset({",", ";", "|"})
 _MARKS: tuple[Mark, ...] = ("optional", "required", "unique")
+NOTED = frozenset({"heading", "bullet", "definition", "notes", "bracket-definition"})
+"""The rules of what headings, bullets and notes declare."""
 FIELD_LIST = "field-list"
 """The rule of fields that prose lists in brackets or behind a colon."""
 _SURE = 0.95

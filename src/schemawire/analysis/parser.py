@@ -25,6 +25,7 @@ from schemawire.analysis.facts import (
 from schemawire.analysis.lexicon import Lexicon
 from schemawire.analysis.mentions import read_aside
 from schemawire.analysis.naming import entity_words
+from schemawire.analysis.notes import NOTED
 from schemawire.analysis.parsing import Tree, parse
 from schemawire.analysis.patterns import PatternReader
 from schemawire.analysis.prose import PROSE_FROM
@@ -41,7 +42,6 @@ _MAX_ASIDE = 4_000
 """Words in brackets and notes that are parsed for what they name."""
 _SHORTEST, _LONGEST = 4, 120
 """Words of a sentence worth parsing; a longer one is a list or no prose at all."""
-_NOTES = frozenset({"heading", "bullet", "definition", "notes", "bracket-definition"})
 _DOING = frozenset({"verb", "modal", "have", "be", "do"})
 
 
@@ -56,7 +56,7 @@ class Reading:
     @property
     def is_noted(self) -> bool:
         """Whether it was read as a note, a list or a definition, which have no syntax to speak of."""
-        return any(fact.source.rule in _NOTES for fact in self.facts)
+        return any(fact.source.rule in NOTED for fact in self.facts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

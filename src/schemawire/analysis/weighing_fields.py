@@ -59,6 +59,16 @@ class Text:
         """The entities, as they fit each other."""
         return Company(self.entities, load_usual(self.lexicon.language))
 
+    @cached_property
+    def subjects(self) -> Mapping[int, Sequence[EntityName]]:
+        """The possible owners that are subjects of each sentence, in order."""
+        mentions = (fact for fact in self.facts if isinstance(fact, MentionFact))
+        subjects: defaultdict[int, list[EntityName]] = defaultdict(list)
+        for mention in sorted(mentions, key=lambda mention: mention.source.start):
+            if mention.role in ("subject", "undergoer") and _is_owner(mention.words, self):
+                subjects[mention.sentence].append(mention.words)
+        return dict(subjects)
+
 
 def judge_fields(text: Text, *, usual: bool) -> dict[Owned, tuple[float, Saying]]:
     """Return how likely each pair is an entity and its field, and where it is said.
@@ -102,25 +112,12 @@ def _is_owner(name: EntityName, text: Text) -> bool:
 
 def _after_subjects(text: Text) -> Iterator[tuple[MentionFact, EntityName]]:
     """Yield what may be a field with the first subject of the sentence before."""
-    subjects = _subjects(text)
     for fact in text.facts:
         if isinstance(fact, MentionFact):
             owned = nature_of(fact.words, text.lexicon).known and not _is_owner(fact.words, text)
-            before = subjects.get(fact.sentence - 1)
+            before = text.subjects.get(fact.sentence - 1)
             if before and (owned or text.likely.get(fact.words, 0.0) < _LIKELY):
                 yield fact, before[0]
-
-
-def _subjects(text: Text) -> dict[int, list[EntityName]]:
-    """Return the possible owners that are subjects of each sentence, in order."""
-    told = sorted(
-        (fact for fact in text.facts if isinstance(fact, MentionFact)), key=lambda mention: mention.source.start
-    )
-    subjects: defaultdict[int, list[EntityName]] = defaultdict(list)
-    for mention in told:
-        if mention.role in ("subject", "undergoer") and _is_owner(mention.words, text):
-            subjects[mention.sentence].append(mention.words)
-    return subjects
 
 
 def field_features(
@@ -133,7 +130,7 @@ def field_features(
         if isinstance(fact, MentionFact):
             told[fact.words].append(fact)
             company[fact.sentence] += nature_of(fact.words, text.lexicon).known
-    subjects, near = _subjects(text), _nearness(found)
+    near = _nearness(found)
     sizes = Counter(owner for (owner, _), saying in found.items() if saying.properties)
     whole = _text_features(text)
     features: dict[Owned, Features] = {}
@@ -143,7 +140,7 @@ def field_features(
             continue
         own = features[owner, words] = _name_features(owner, words, text, rates) | whole
         own |= _said(saying.properties, words, text.lexicon) if saying.properties else {}
-        own |= _path_features(owner, words, saying, text, subjects=subjects, near=near[words])
+        own |= _path_features(owner, words, saying, text, near=near[words])
         if words not in alone:
             alone[words] = _told_features(told.get(words, []), text.lexicon)
             alone[words]["company"] = float(max((company[fact.sentence] for fact in told.get(words, ())), default=0))
@@ -197,7 +194,6 @@ def _path_features(
     saying: Saying,
     text: Text,
     *,
-    subjects: Mapping[int, Sequence[EntityName]],
     near: Mapping[EntityName, int],
 ) -> Features:
     if not saying.paths:
@@ -215,8 +211,8 @@ def _path_features(
         "distance": float(min(fact.distance for fact in paths)),
         "gap": float(min(fact.source.end - fact.source.start for fact in paths)),
         "rank": float(order.index(owner)), "owners": float(len(order)), "likely-rank": float(likely.index(owner)),
-        "subject": float(any(owner in subjects.get(fact.sentence, ()) for fact in paths)),
-        "first-subject": float(any(subjects.get(fact.sentence, ())[:1] == [owner] for fact in paths)),
+        "subject": float(any(owner in text.subjects.get(fact.sentence, ()) for fact in paths)),
+        "first-subject": float(any(text.subjects.get(fact.sentence, ())[:1] == [owner] for fact in paths)),
     }  # fmt: skip
 
 
