@@ -28,7 +28,7 @@ def test_names_follow_the_wanted_case() -> None:
     """Words, identifiers and hyphens become names of each case."""
     assert pascal_case(["order", "line"]) == "OrderLine"
     assert snake_case(["publishedAt"]) == "published_at"
-    assert camel_case(["e-mail", "address"]) == "eMailAddress"
+    assert camel_case(["e-mail", "address"]) == "emailAddress"
     assert field_name(["due", "date"], "camel") == "dueDate"
     assert snake_case(["3d", "model"]) == "_3d_model"
 

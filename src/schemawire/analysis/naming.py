@@ -14,6 +14,8 @@ from schemawire.schema.model import MAX_NAME_LENGTH
 FieldCase = Literal["snake", "camel"]
 
 _CAMEL_BORDER = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_HYPHENED = re.compile(r"\b(e)-(?=mail)", re.IGNORECASE)
+"""An e-mail is one word."""
 _WORD = re.compile(r"[^\W_]+")
 _ES_ENDINGS = ("sses", "shes", "ches", "xes", "zes")
 
@@ -59,8 +61,13 @@ def is_plural(word: str) -> bool:
 
 
 def split_words(text: str) -> list[str]:
-    """Return the lower-case words of a name or phrase, split at spaces, signs and camel case."""
-    spaced = _CAMEL_BORDER.sub(" ", text.replace("'", "").replace("’", ""))
+    """Return the lower-case words of a name or phrase, split at spaces, signs and camel case.
+
+    >>> split_words("orderItem"), split_words("e-mail address")
+    (['order', 'item'], ['email', 'address'])
+    """
+    plain = _HYPHENED.sub(r"\1", text.replace("'", "").replace("’", ""))
+    spaced = _CAMEL_BORDER.sub(" ", plain)
     return [word.lower() for word in _WORD.findall(unicodedata.normalize("NFC", spaced))]
 
 
