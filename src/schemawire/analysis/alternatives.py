@@ -80,12 +80,15 @@ def read_alternatives(tree: Tree, brackets: Brackets, refer: References) -> Iter
 
 
 def _read_announced(tree: Tree, index: int, refer: References) -> Iterator[Fact]:
-    if fields := list(read_announced_fields(tree, index, refer)):
+    before = next((node for node in reversed(tree[:index]) if node.token.is_word), None)
+    if before is None or not before.is_noun:
+        return
+    behind = [node.token for node in tree[index + 1 :]]
+    if fields := list(read_announced_fields(before, behind, refer)):
         yield from fields
         return
-    items = split_alternatives([node.token for node in tree[index + 1 :]])
-    before = next((node for node in reversed(tree[:index]) if node.token.is_word), None)
-    if items and before is not None and before.is_noun:
+    items = split_alternatives(behind)
+    if items:
         yield from _decide(before, items, refer, announced=True)
 
 

@@ -51,7 +51,7 @@ _RELATION_STATED, _PART_STATED = 0.09, 0.04
 _LISTING = frozenset({FIELD_LIST, "information"})
 _OF_ITS_OWN = 0.5
 """From here a name is kept beside its only longer form."""
-_STORY = "user-story"
+_DECLARING = NOTED | {"user-story"}
 _SURE, _GUESSED = 1.0, 0.4
 
 
@@ -93,7 +93,7 @@ def choose_entities(facts: Sequence[Fact], likely: Mapping[EntityName, float], l
         likely: how likely each name is an entity.
         lexicon: the language.
     """
-    noted = {fact.words for fact in facts if isinstance(fact, EntityFact) and fact.source.rule in NOTED | {_STORY}}
+    noted = {fact.words for fact in facts if isinstance(fact, EntityFact) and fact.source.rule in _DECLARING}
     parsed_to = max(fact.source.end for fact in facts if isinstance(fact, MentionFact))
     unparsed = choose_from_prose([fact for fact in facts if fact.source.start > parsed_to], lexicon)
     stated = noted | unparsed

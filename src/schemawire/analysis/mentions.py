@@ -13,7 +13,7 @@ from schemawire.analysis.parsing import Node, Tree
 from schemawire.analysis.references import References
 from schemawire.analysis.tree_clauses import is_conditional, is_passive
 from schemawire.analysis.tree_paths import read_paths
-from schemawire.analysis.tree_phrases import PhraseReader, coordinated
+from schemawire.analysis.tree_phrases import PhraseReader, coordinated, first_of_list
 
 _ROLES: dict[str, Role] = {
     "nsubj": "subject", "nsubjpass": "undergoer", "dobj": "object", "dative": "object", "attr": "complement",
@@ -80,9 +80,7 @@ def _mention(node: Node, name: tuple[str, ...], refer: References) -> MentionFac
 
 def _is_numbered(node: Node) -> bool:
     """Return whether a noun is the number of something, or that something."""
-    top = node
-    while top.dep == "conj" and top.head.is_noun:
-        top = top.head
+    top = first_of_list(node)
     behind = top.dep == "pobj" and top.head.lower == "of" and top.head.head.lower == "number"
     return behind or (node.lower == "number" and any(child.lower == "of" for child in node.kids("prep")))
 

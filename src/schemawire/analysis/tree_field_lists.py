@@ -11,7 +11,7 @@ from schemawire.analysis.facts import EntityName, Fact
 from schemawire.analysis.lexicon import Lexicon
 from schemawire.analysis.naming import singular
 from schemawire.analysis.notes import FIELD_LIST, read_fields, split_items
-from schemawire.analysis.parsing import Node, Tree
+from schemawire.analysis.parsing import Node
 from schemawire.analysis.references import References
 from schemawire.analysis.sentences import Token
 from schemawire.analysis.tagging import Word, tag_words
@@ -35,19 +35,14 @@ def read_bracketed_fields(noun: Node, inside: Sequence[Token], refer: References
             yield from read_fields(owner, words, refer.context, FIELD_LIST)
 
 
-def read_announced_fields(tree: Tree, colon: int, refer: References) -> Iterator[Fact]:
-    """Yield the fields that a sentence lists behind its colon; nothing if it lists values or kinds."""
-    lexicon = refer.context.lexicon
-    behind = [node.token for node in tree[colon + 1 :]]
-    while behind and not behind[-1].is_word:
-        behind.pop()
-    words = tag_words(behind, lexicon)
-    before = next((node for node in reversed(tree[:colon]) if node.token.is_word), None)
-    if before is None or not before.is_noun or not _lists_fields(words, lexicon) or _is_field(before, refer):
-        return
-    owner = refer.topic or _announced_owner(before, refer)
-    if owner is not None:
-        yield from read_fields(owner, words, refer.context, FIELD_LIST)
+def read_announced_fields(noun: Node, behind: Sequence[Token], refer: References) -> Iterator[Fact]:
+    """Yield the fields listed behind the colon that follows a noun; nothing if they are values or kinds."""
+    last = max((index for index, token in enumerate(behind) if token.is_word), default=-1)
+    words = tag_words(behind[: last + 1], refer.context.lexicon)
+    if _lists_fields(words, refer.context.lexicon) and not _is_field(noun, refer):
+        owner = refer.topic or _announced_owner(noun, refer)
+        if owner is not None:
+            yield from read_fields(owner, words, refer.context, FIELD_LIST)
 
 
 def _lists_fields(words: Sequence[Word], lexicon: Lexicon) -> bool:

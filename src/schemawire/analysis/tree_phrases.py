@@ -184,7 +184,11 @@ def conjuncts(node: Node) -> list[Node]:
 
 def coordinated(nouns: Sequence[Node]) -> list[Node]:
     """Return nouns with those listed before them: "drinks and snacks, which are items" means both."""
-    top = nouns[0]
-    while top.dep == "conj" and top.head.is_noun:
-        top = top.head
-    return conjuncts(top)
+    return conjuncts(first_of_list(nouns[0]))
+
+
+def first_of_list(noun: Node) -> Node:
+    """Return the noun that a list begins with, or the noun itself."""
+    while noun.dep == "conj" and noun.head.is_noun:
+        noun = noun.head
+    return noun

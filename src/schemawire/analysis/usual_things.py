@@ -106,7 +106,8 @@ class Company:
     def _all_fits(self, words: EntityName) -> list[float]:
         """Return how well a field fits each name, least first."""
         if words not in self._fits:
-            fits = ([field_fit((head,), words, self._usual)] * count for head, count in self._heads.items())
+            whole = " ".join(words)
+            fits = ([_fit(self._usual.get(head), whole, words[-1])] * count for head, count in self._heads.items())
             self._fits[words] = sorted(fit for same in fits for fit in same)
         return self._fits[words]
 
@@ -127,10 +128,13 @@ class Company:
 
 def field_fit(owner: EntityName, words: EntityName, usual: Mapping[str, Usual]) -> float:
     """Return how usual a field is for an entity, 0 to 1; half of that if only its last word is."""
-    known = usual.get(owner[-1])
+    return _fit(usual.get(owner[-1]), " ".join(words), words[-1])
+
+
+def _fit(known: Usual | None, whole: str, last: str) -> float:
     if known is None:
         return 0.0
-    return max(known.fields.get(" ".join(words), 0.0), _HALF * known.ends.get(words[-1], 0.0))
+    return max(known.fields.get(whole, 0.0), _HALF * known.ends.get(last, 0.0))
 
 
 def relation_fit(first: EntityName, second: EntityName, usual: Mapping[str, Usual]) -> float:
